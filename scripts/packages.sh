@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Installs the Debian packages that a purpose needs; does nothing (and asks for no privilege) when all are there.
+# usage: scripts/packages.sh build|test|bench|lint...
+set -eu
+
+build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev libcap-dev libarchive-dev libzstd-dev
+       libmnl-dev libnftnl-dev nettle-dev busybox-static"
+demo="mmdebstrap curl ca-certificates"
+test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
+      podman containerd docker.io crun runc jq"
+bench="$demo crun runc podman time util-linux nftables iproute2"
+lint="clang-format clang-tidy"
+fuzz="clang libclang-rt-14-dev"
+
+wanted=
+for purpose in "$@"; do
+    case $purpose in
+        build) wanted="$wanted $build" ;;
+        demo) wanted="$wanted $build $demo" ;;
+        test) wanted="$wanted $build $test" ;;
+        bench) wanted="$wanted $build $bench" ;;
+        lint) wanted="$wanted $build $lint" ;;
+        fuzz) wanted="$wanted $build $fuzz" ;;
+        *) echo "usage: $0 build|demo|test|bench|lint|fuzz..." >&2; exit 2 ;;
+    esac
+done
+
+missing=
+for package in $wanted; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+echo "onggi: installing$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+# Services of the packages (dockerd, containerd, nginx) are of no use to us: keep them from starting.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+    made_policy=1
+fi
+trap '[ -z "$made_policy" ] || $sudo rm -f $policy' EXIT
+$sudo apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 || {
+    $sudo apt-get update -q >&2
+    $sudo apt-get install -y -q --no-install-recommends $missing >&2
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The capability sets of a container's process: OCI runtime-spec config.md "Linux Process", capabilities(7).
+ *
+ * Unknown names and those the caller itself lacks are dropped with a warning on the log, as the specification asks.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/json.h"
+
+struct capabilities {
+        bool present; /* false: process.capabilities was absent; leave the sets as they are */
+        uint64_t bounding, effective, permitted, inheritable, ambient; /* bit n is capability number n */
+};
+
+/* `at` is the object process.capabilities. `warn` is called once for each name that is unknown to the kernel. */
+int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text), struct error *err);
+
+/* Drops the bounding set, then changes to uid, gid and groups keeping capabilities, then sets the other sets. One order for init and exec. */
+int capabilities_apply(const struct capabilities *sets, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
+                       bool set_groups, struct error *err);
+
+/* Names the binary knows, for `features`. */
+json_t *capabilities_features(void);
