@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Networks and the attachment of instances to them; the same for containers and VMs.
+ *
+ * A network is a bridge on the host ("onggi0" for the network "default", "og-<8 hex>" for others) with an IPv4 and optionally an
+ * IPv6 subnet, NAT to outside, and names. What exists is described in <root>/networks/<name>.json and, for each attachment, in
+ * <state>/networks/<name>/<instance>.json (address lease, veth, published ports); kernel objects are made from these files and
+ * removed with them, so any later command can finish or undo what a killed one began (network_repair()). Through rtnetlink
+ * (libmnl) and nftables (libnftnl), no other commands. All rules are in the table "inet onggi" (one chain for each purpose, one
+ * set of rules an attachment, found again by their user data). A lock in <root>/networks guards changes.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct networks;
+
+/* `root` and `state` are onggi's folders. `rootless`: no bridge can be made; attachments go through pasta. */
+int networks_open(const char *root, const char *state, bool rootless, struct networks **networks, struct error *err);
+void networks_close(struct networks *networks);
+
+struct network_settings {
+        const char *name;
+        const char *subnet, *gateway;   /* IPv4 CIDR and address; NULL: the next free /24 of 10.88.0.0/16, its first address */
+        const char *subnet6, *gateway6; /* NULL: none unless `ipv6` */
+        bool ipv6;                      /* an fd00::/8 /64 of its own */
+        bool internal;                  /* no way to outside */
+        const char *bridge;             /* its interface's name; NULL: chosen */
+        unsigned mtu;                   /* 0: the kernel's */
+        char *const *labels;            /* "key=value" */
+};
+int network_create(struct networks *networks, const struct network_settings *settings, struct error *err);
+/* -EBUSY with the instances' names while some are attached (unless `force`, which detaches them). */
+int network_remove(struct networks *networks, const char *name, bool force, struct error *err);
+/* An array of objects: name, id, driver, subnets, gateway, internal, labels, created, instances {…}; the caller's. */
+int network_list(struct networks *networks, json_t **list, struct error *err);
+int network_inspect(struct networks *networks, const char *name, json_t **object, struct error *err);
+/* Removes networks that no instance is attached to, but not "default". */
+int network_prune(struct networks *networks, char ***removed, struct error *err);
+
+/* A published port as docker's -p writes it: [host address:][host port or range:]port or range[/tcp|/udp]. */
+struct published_port {
+        char host_address[48];     /* "": all, IPv4 and IPv6 */
+        uint16_t host, container;  /* host 0: choose a free one */
+        uint16_t count;            /* ports in the range, from 1 */
+        bool udp;
+};
+int published_port_parse(const char *text, struct published_port *port, struct error *err);
+
+struct network_request {
+        const char *instance;      /* id */
+        const char *const *names;  /* NULL-terminated: instance name, host name, aliases; others resolve them */
+        const char *network;       /* name */
+        const char *address, *address6; /* wanted, or NULL */
+        const char *mac;           /* wanted, or NULL */
+        const struct published_port *ports;
+        size_t port_count;
+        const char *hosts_file;    /* kept up to date with the names of all on its networks; NULL: none */
+        char *const *extra_hosts;  /* --add-host lines "name:address" */
+};
+
+/* Makes the pinned network namespace <state>/netns/<instance>, with loopback up. Idempotent. *path is the caller's. */
+int netns_make(struct networks *networks, const char *instance, char **path, struct error *err);
+int netns_remove(struct networks *networks, const char *instance, struct error *err);
+
+/*
+ * Attaches the instance's namespace: lease, veth pair, addresses, routes, NAT and port rules, names. All or nothing.
+ * *attachment (the caller's): {"network", "interface", "mac", "address", "prefix", "gateway", "address6", …, "ports": [{"host_address",
+ * "host", "container", "protocol"}…]} with chosen ports filled in. -EADDRINUSE names the port and who has it where that is known.
+ */
+int network_attach(struct networks *networks, const struct network_request *request, json_t **attachment, struct error *err);
+int network_detach(struct networks *networks, const char *instance, const char *network, struct error *err);
+/* All of an instance's attachments, its leases and its namespace; nothing there is success. */
+int network_release(struct networks *networks, const char *instance, struct error *err);
+int network_rename(struct networks *networks, const char *instance, const char *const *names, struct error *err);
+
+/* Removes what belongs to no instance of the list (NULL-terminated ids): namespaces, veths, rules, leases, half-made bridges. */
+int network_repair(struct networks *networks, char *const *instances, struct error *err);
