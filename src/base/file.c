@@ -221,7 +221,8 @@ int lock_try(int dir, const char *name, bool exclusive, struct error *err)
 int open_in_root(int root, const char *name, int flags, mode_t mode, struct error *err)
 {
         struct open_how how = {
-                .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOCTTY),
+                /* openat2(2) refuses O_NOCTTY with O_PATH */
+                .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY)),
                 .mode = flags & (O_CREAT | O_TMPFILE) & ~O_DIRECTORY ? mode : 0,
                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
         };
@@ -234,41 +235,72 @@ int open_in_root(int root, const char *name, int flags, mode_t mode, struct erro
         return (int)fd;
 }
 
+/* Replaces the link that ends the prefix path[..part..end) by its target: what the walk goes on with is the caller's to free. */
+static char *follow_link(int at, const char *path, const char *part, const char *rest)
+{
+        char target[PATH_MAX];
+        ssize_t length = readlinkat(at, part, target, sizeof(target) - 1);
+        if (length < 0)
+                return NULL;
+        target[length] = 0;
+        if (target[0] == '/')
+                return text_format("%s/%s", target, rest);
+        return text_format("%.*s%s/%s", (int)(part - path), path, target, rest);
+}
+
+/*
+ * Makes the first part of `path` that is missing. Each prefix is resolved anew from the root, because a link's "/" means
+ * the root and not where the walk stands. Returns 1 when the path leads through a link that points to nothing yet: *onward
+ * is then the path to make instead.
+ */
+static int make_parts(int root, char *path, mode_t mode, char **onward, struct error *err)
+{
+        _cleanup_close_ int at = open_in_root(root, ".", O_PATH | O_DIRECTORY, 0, err);
+        for (char *end = path; at >= 0 && *end;) {
+                char *part = end + strspn(end, "/");
+                end = part + strcspn(part, "/");
+                if (end == part)
+                        break;
+                char saved = *end;
+                *end = 0;
+                int next = open_in_root(root, path, O_PATH | O_DIRECTORY, 0, NULL);
+                if (next == -ENOENT) {
+                        if (mkdirat(at, part, mode) < 0 && errno != EEXIST)
+                                return error_errno(err, "cannot create the folder %s", path);
+                        next = open_in_root(root, path, O_PATH | O_DIRECTORY, 0, NULL);
+                }
+                if (next == -ENOENT && (*onward = follow_link(at, path, part, saved ? end + 1 : "")))
+                        return 1;
+                if (next < 0)
+                        return error_code(err, next, "cannot create the folder %s", path);
+                close(at);
+                at = next;
+                *end = saved;
+        }
+        return at < 0 ? at : 0;
+}
+
 int make_in_root(int root, const char *name, mode_t mode, struct error *err)
 {
         int fd = open_in_root(root, name, O_PATH | O_DIRECTORY, 0, err);
         if (fd != -ENOENT)
                 return fd;
 
-        _cleanup_free_ char *copy = strdup(name);
-        if (!copy)
+        _cleanup_free_ char *path = strdup(name);
+        if (!path)
                 return error_memory(err);
-        _cleanup_close_ int at = open_in_root(root, ".", O_PATH | O_DIRECTORY, 0, err);
-        if (at < 0)
-                return at;
-        /* Each prefix is resolved anew from the root: a link's "/" must mean the root and not where the walk stands. */
-        for (char *end = copy; *end;) {
-                while (*end == '/')
-                        end++;
-                char *part = end;
-                end += strcspn(end, "/");
-                if (end == part)
-                        break;
-                char saved = *end;
-                *end = 0;
-                int next = open_in_root(root, copy, O_PATH | O_DIRECTORY, 0, NULL);
-                if (next == -ENOENT) {
-                        if (mkdirat(at, part, mode) < 0 && errno != EEXIST)
-                                return error_errno(err, "cannot create the folder %s", copy);
-                        next = open_in_root(root, copy, O_PATH | O_DIRECTORY, 0, NULL);
-                }
-                if (next < 0)
-                        return error_code(err, next, "cannot create the folder %s", copy);
-                close(at);
-                at = next;
-                *end = saved;
+        /* As many links as the kernel follows in one path: path_resolution(7). */
+        for (int links = 0; links < 40; links++) {
+                char *onward = NULL;
+                int r = make_parts(root, path, mode, &onward, err);
+                if (r < 0)
+                        return r;
+                if (!r)
+                        return open_in_root(root, name, O_PATH | O_DIRECTORY, 0, err);
+                free(path);
+                path = onward;
         }
-        return TAKE_FD(at);
+        return error_code(err, -ELOOP, "cannot create the folder %s", name);
 }
 
 static int remove_below(int fd, dev_t device, unsigned depth, struct error *err)
