@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures of the system tests: the built programs, bundles and images to run, and a counter of what was left behind.
+
+As root, the process that runs tests lives in a private host (support/private_host.py). Each use of `runtime` or `onggi` also
+counts leaks: the test fails when anything outlives the clean-up of what it made. Not root: tests marked `root` are skipped.
+"""
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from support import archives, bundle as bundles, leaks, private_host, programs
+
+RAN_AS_ROOT = os.geteuid() == 0
+COUNTER = itertools.count()
+
+
+def pytest_configure(config):
+    for line in ("core: runs under the sanitizers too", "slow: takes more than ten seconds",
+                 "root: needs root"):
+        config.addinivalue_line("markers", line)
+
+
+def runs_tests(config):
+    return hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+
+
+def cgroup_name():
+    return f"onggi-test-{os.getpid()}"
+
+
+def pytest_sessionstart(session):
+    if RAN_AS_ROOT and runs_tests(session.config):
+        os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+        session.config.private_cgroups = private_host.enter(cgroup_name())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "private_cgroups"):
+        programs.end(leaks.descendants())
+        session.config.private_cgroups.leave()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not RAN_AS_ROOT and (item.get_closest_marker("root") or
+                                {"runtime", "onggi", "private_host", "ordinary_user"} & set(item.fixturenames)):
+            item.add_marker(pytest.mark.skip(reason="needs root (network, mounts and control groups of a private host)"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_by_the_session():
+    """Whatever single tests missed, the whole session is counted too."""
+    if not RAN_AS_ROOT:
+        yield
+        return
+    counter = leaks.Counter()
+    yield
+    left = counter.left()
+    programs.end(leaks.descendants())
+    assert not left, "left behind by the session:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(scope="session")
+def worker_folder():
+    """A short path (sockets' names are limited to 107 bytes) on the disk; removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="onggi-test-"))
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def unique():
+    """A name that no other test, worker or run uses: unique() or unique('web')."""
+    return lambda word="t": f"{word}-{os.getpid()}-{next(COUNTER)}"
+
+
+@pytest.fixture
+def folder(worker_folder):
+    """A folder of the test's own with a short path."""
+    path = worker_folder / str(next(COUNTER))
+    path.mkdir()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def sanitizer_reports(folder, monkeypatch):
+    """Reports of sanitized programs are collected, also those of processes that nobody reads, and fail the test."""
+    for name in ("ASAN", "UBSAN"):
+        monkeypatch.setenv(f"{name}_OPTIONS", f"log_path={folder}/sanitizer:halt_on_error=1:print_stacktrace=1:detect_leaks=0")
+    yield
+    reports = [report.read_text() for report in folder.glob("sanitizer.*")]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture
+def no_leaks(request):
+    """The test and the clean-up of its fixtures leave nothing behind; no_leaks.check() looks already in between."""
+    if "private_host" in request.fixturenames:
+        request.getfixturevalue("private_host")
+    counter = leaks.Counter()
+    yield counter
+    left = counter.left()
+    if left:
+        programs.end(set(leaks.descendants()) - {int(text.split()[0]) for text in counter.before.kinds["process"]})
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(name="private_host")
+def fixture_private_host():
+    """New, empty network and mount namespaces and a fresh /run for this one test."""
+    with private_host.Nested() as host:
+        yield host
+
+
+@pytest.fixture
+def runtime(no_leaks, sanitizer_reports, unique):
+    """onggi-runtime with a root of its own; containers are deleted at the end."""
+    root = Path("/run") / unique("rt")
+    caller = programs.Runtime(root)
+    yield caller
+    caller.remove_all()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def onggi(no_leaks, sanitizer_reports, folder, unique):
+    """The onggi command with a root and a state of its own; instances and networks are removed at the end."""
+    state = Path("/run") / unique("st")
+    caller = programs.Onggi(folder / "root", state)
+    yield caller
+    caller.remove_all()
+    shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def busybox_root(worker_folder):
+    """A root file system of a static busybox. Shared by all tests: copy it (or hard-link it) before changing files."""
+    return bundles.make_root(worker_folder / "busybox")
+
+
+@pytest.fixture
+def bundle(folder, busybox_root):
+    """bundle('/bin/true', edit=lambda bundle: …) makes an OCI bundle; see support/bundle.py."""
+    def make(*args, edit=None):
+        made = bundles.Bundle(folder / f"bundle{next(COUNTER)}", args or ("/bin/true",), busybox_root)
+        if edit:
+            edit(made)
+        return made.write()
+    return make
+
+
+@pytest.fixture(scope="session")
+def busybox_layer(busybox_root):
+    return archives.layer_of(busybox_root)
+
+
+@pytest.fixture(scope="session")
+def docker_archive(worker_folder, busybox_layer):
+    """A docker archive of the busybox, named localhost/busybox:test."""
+    return archives.write_docker_archive(worker_folder / "busybox.tar", "localhost/busybox:test", [busybox_layer])
+
+
+@pytest.fixture
+def base_image():
+    """The image that onggi brings along."""
+    return "onggi/base"

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Counts what a command may leave behind: mounts, control groups, network namespaces, links, nftables tables, processes, locks, files."""
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from . import private_host
+
+FILE_PLACES = ("/run", "/dev/shm", "/dev/mqueue", "/var/lib/onggi", "/var/lock")
+
+
+def descendants(root=None):
+    """{pid: command line} of every living descendant; zombies that nobody else waits for are reaped on the way."""
+    root = root or os.getpid()
+    parents, names, zombies = {}, {}, set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text()
+            command = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        parents[int(entry)] = int(parent)
+        names[int(entry)] = command or stat[:stat.rfind(")") + 1]
+        if state in "ZX":
+            zombies.add(int(entry))
+    ours = {root}
+    grown = True
+    while grown:
+        new = {pid for pid, parent in parents.items() if parent in ours} - ours
+        ours |= new
+        grown = bool(new)
+    held = {process.pid for process in subprocess._active}
+    for pid in zombies & ours - held:
+        if parents[pid] == os.getpid():
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except OSError:
+                pass
+    return {pid: names[pid] for pid in ours - zombies - {root}}
+
+
+def _mounts():
+    lines = (line.split(" - ") for line in Path("/proc/thread-self/mountinfo").read_text().splitlines())
+    return {f"{before.split()[4]} ({after.split()[0]} of {before.split()[3]})" for before, after in lines}
+
+
+def _cgroups():
+    return {folder for point, _, _ in private_host.cgroup_hierarchies() for folder, _, _ in os.walk(point)}
+
+
+def _network_namespaces(processes):
+    found = set()
+    for pid in processes:
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+        except OSError:
+            pass
+    return found - {os.readlink("/proc/thread-self/ns/net")}
+
+
+def _output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _links():
+    return {link["ifname"] for link in json.loads(_output("ip", "-json", "link") or "[]")}
+
+
+def _tables():
+    return set(_output("nft", "list", "tables").splitlines())
+
+
+def _locks(processes):
+    found = set()
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.replace("->", "").split()
+        if int(fields[4]) in processes:
+            found.add(f"{fields[1]} {fields[3]} on {fields[5]} by {processes[int(fields[4])]}")
+    return found
+
+
+def _files(places):
+    found = set()
+    for place in places:
+        for folder, folders, files in os.walk(place):
+            found.update(os.path.join(folder, name) for name in folders + files)
+    found.update(f"/tmp/{name}" for name in os.listdir("/tmp") if name.startswith("onggi-") and not name.startswith("onggi-test"))
+    return found
+
+
+class Snapshot:
+    """What there is now. Two snapshots' difference is what was left behind in between."""
+
+    def __init__(self, places=FILE_PLACES):
+        processes = descendants()
+        self.kinds = {
+            "process": {f"{pid} {name}" for pid, name in processes.items()},
+            "mount": _mounts(),
+            "control group": _cgroups(),
+            "network namespace": _network_namespaces(processes),
+            "link": _links(),
+            "nftables table": _tables(),
+            "lock": _locks(processes),
+            "file": _files(places),
+        }
+
+    def left_since(self, earlier):
+        return [f"{kind}: {what}" for kind, now in self.kinds.items() for what in sorted(now - earlier.kinds[kind])]
+
+    def count(self):
+        return {kind: len(what) for kind, what in self.kinds.items()}
+
+
+class Counter:
+    """Compares with the moment of its making; the kernel finishes some removals after the command has ended, so it looks repeatedly."""
+
+    def __init__(self, places=FILE_PLACES):
+        self.places = places
+        self.before = Snapshot(places)
+
+    def left(self, patience=5.0):
+        deadline = time.monotonic() + patience
+        while True:
+            left = Snapshot(self.places).left_since(self.before)
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.05)
+
+    def check(self, patience=5.0):
+        left = self.left(patience)
+        assert not left, "left behind:\n  " + "\n  ".join(left)
