@@ -39,6 +39,9 @@ int rootfs_open_sources(struct rootfs *rootfs, int userns, struct error *err);
  * (createContainer hooks run after this). */
 int rootfs_mount(struct rootfs *rootfs, const struct rootfs_namespaces *own, struct error *err);
 
+/* The mounted root: a descriptor (O_PATH) to open things beneath, between rootfs_mount() and rootfs_enter(). Borrowed. */
+int rootfs_directory(const struct rootfs *rootfs);
+
 /* Pivots (or chroots with MS_MOVE where `no_pivot`), then read-only and masked paths and the root's own read-only flag. */
 int rootfs_enter(struct rootfs *rootfs, bool no_pivot, struct error *err);
 
