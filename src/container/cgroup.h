@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -40,8 +41,18 @@ int cgroup_load(const json_t *saved, struct cgroup **cgroup, struct error *err);
 
 /* A descriptor of the v2 directory for clone3(CLONE_INTO_CGROUP), or -1 where processes must be moved with cgroup_join(). Borrowed. */
 int cgroup_directory(const struct cgroup *cgroup);
-/* Moves a process into every hierarchy (those that CLONE_INTO_CGROUP did not cover when `only_v1`). pid 0: the caller itself. */
+/*
+ * Moves a process into every hierarchy (those that CLONE_INTO_CGROUP did not cover when `only_v1`). pid 0: the caller itself,
+ * which must have one thread only. That is the fast way on v1: moving another process, or several threads, waits for the
+ * host's RCU grace period, some 10 ms. So: CLONE_INTO_CGROUP where cgroup_directory() is there, then 0 with only_v1 from the child.
+ */
 int cgroup_join(const struct cgroup *cgroup, pid_t pid, bool only_v1, struct error *err);
+
+/*
+ * Opens the files that cgroup_join(…, 0, …) writes to, with the caller's rights: a child that has entered a user namespace, or
+ * has no descriptors to spare, can join all the same. Optional.
+ */
+int cgroup_prepare_join(struct cgroup *cgroup, struct error *err);
 
 /* Writes limits and device rules (v1 devices.allow/deny in order, v2 eBPF replaced atomically). Also for `update`. */
 int cgroup_apply(struct cgroup *cgroup, const struct resources *resources, struct error *err);

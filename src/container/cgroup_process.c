@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "container/cgroup_tree.h"
+
+/* A task in an uninterruptible sleep (a dead disk) freezes when it wakes, which may be never. */
+#define FREEZE_TIMEOUT_MS 10000
+/* Deeper trees than any that the kernel's cgroup.max.depth was ever set to. */
+#define DEPTH_MAX 256
+
+struct pid_list {
+        pid_t *pids;
+        size_t count, room;
+};
+
+static int append_pid(struct pid_list *list, pid_t pid)
+{
+        if (list->count == list->room) {
+                size_t room = list->room ? list->room * 2 : 64;
+                pid_t *grown = reallocarray(list->pids, room, sizeof(*grown));
+                if (!grown)
+                        return -ENOMEM;
+                list->pids = grown;
+                list->room = room;
+        }
+        list->pids[list->count++] = pid;
+        return 0;
+}
+
+static int read_processes(int directory, struct pid_list *list)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = file_read(directory, "cgroup.procs", CONTROL_FILE_MAX, &text, NULL, NULL);
+        /* EOPNOTSUPP: a threaded child, whose processes its domain lists */
+        if (r < 0)
+                return r == -ENODEV || r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
+        for (char *line = text; !r && *line;) {
+                char *end = line;
+                long pid = strtol(line, &end, 10);
+                if (end == line)
+                        break;
+                if (pid > 0) /* 0: a process of a pid namespace that we cannot see */
+                        r = append_pid(list, (pid_t)pid);
+                line = end + strspn(end, "\n");
+        }
+        return r;
+}
+
+static int walk(int directory, unsigned depth, struct pid_list *list)
+{
+        int r = read_processes(directory, list);
+        if (r < 0 || depth == DEPTH_MAX)
+                return r;
+        _cleanup_close_ int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
+        if (!folder)
+                return errno == ENOENT ? 0 : -errno;
+        TAKE_FD(own);
+        struct dirent *entry;
+        while (!r && (entry = readdir(folder))) {
+                if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+                        continue;
+                _cleanup_close_ int below = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                if (below >= 0)
+                        r = walk(below, depth + 1, list);
+        }
+        return r;
+}
+
+int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, struct error *err)
+{
+        struct pid_list list = { 0 };
+        const struct cgroup_directory *directory = cgroup_main(cgroup);
+        int r = directory ? walk(directory->fd, 0, &list) : 0;
+        if (r < 0) {
+                free(list.pids);
+                return error_code(err, r, "cannot list the processes of the control group %s", directory->path);
+        }
+        *pids = list.pids;
+        *count = list.count;
+        return 0;
+}
+
+/* ---- freezing ---- */
+
+static int64_t now_ms(void)
+{
+        struct timespec time;
+        clock_gettime(CLOCK_MONOTONIC, &time);
+        return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void pause_ms(unsigned ms)
+{
+        struct timespec time = { .tv_nsec = (long)ms * 1000000 };
+        nanosleep(&time, NULL);
+}
+
+/* v1 has no event for it: look again, ever more slowly. A task that was born meanwhile is caught by writing again. */
+static int set_freezer(const struct cgroup_directory *directory, bool frozen)
+{
+        const char *target = frozen ? "FROZEN" : "THAWED";
+        int64_t deadline = now_ms() + FREEZE_TIMEOUT_MS;
+        for (unsigned wait = 0;; wait = wait < 32 ? wait * 2 + !wait : wait) {
+                char state[16];
+                int r = control_write(directory->fd, "freezer.state", target);
+                ssize_t n = r < 0 ? r : control_read(directory->fd, "freezer.state", state, sizeof(state));
+                if (n < 0)
+                        return (int)n;
+                if (!strcmp(state, target))
+                        return 0;
+                if (now_ms() > deadline)
+                        return -ETIMEDOUT;
+                pause_ms(wait);
+        }
+}
+
+static int events_frozen(int fd)
+{
+        char text[256];
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+                return -errno;
+        text[n] = 0;
+        const char *frozen = strstr(text, "frozen ");
+        return frozen ? frozen[strlen("frozen ")] == '1' : -EOPNOTSUPP;
+}
+
+static int set_frozen(const struct cgroup_directory *directory, bool frozen)
+{
+        _cleanup_close_ int events = openat(directory->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+        if (events < 0)
+                return -errno;
+        int r = control_write(directory->fd, "cgroup.freeze", frozen ? "1" : "0");
+        int64_t deadline = now_ms() + FREEZE_TIMEOUT_MS;
+        while (r >= 0) {
+                /* Reading arms the next event, so none between this look and the poll is lost. */
+                int state = events_frozen(events);
+                if (state < 0 || state == frozen)
+                        return state < 0 ? state : 0;
+                int64_t left = deadline - now_ms();
+                struct pollfd event = { .fd = events, .events = POLLPRI };
+                if (left <= 0)
+                        return -ETIMEDOUT;
+                if (poll(&event, 1, (int)left) < 0 && errno != EINTR)
+                        r = -errno;
+        }
+        return r;
+}
+
+static int freeze_directory(const struct cgroup_directory *directory, bool frozen)
+{
+        return directory->version == 2 ? set_frozen(directory, frozen) : set_freezer(directory, frozen);
+}
+
+/* The v1 freezer where the host has one, else v2's own; NULL where neither can freeze. */
+static const struct cgroup_directory *freezing(const struct cgroup *cgroup)
+{
+        const struct cgroup_directory *freezer = cgroup_find(cgroup, CONTROLLER_FREEZER);
+        return freezer ? freezer : cgroup_unified(cgroup);
+}
+
+int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct error *err)
+{
+        const struct cgroup_directory *directory = freezing(cgroup);
+        if (!directory)
+                return error_set(err, -EOPNOTSUPP, "this container cannot be paused: it has neither a freezer control group nor a "
+                                 "cgroup v2 one");
+        int r = freeze_directory(directory, frozen);
+        if (r < 0 && frozen) {
+                freeze_directory(directory, false);
+                if (r == -ETIMEDOUT)
+                        return error_set(err, r, "the control group %s did not freeze in %d s (a process sleeps "
+                                         "uninterruptibly); it runs again", directory->path, FREEZE_TIMEOUT_MS / 1000);
+        }
+        return r < 0 ? error_code(err, r, "cannot %s the control group %s", frozen ? "freeze" : "thaw", directory->path) : 0;
+}
+
+bool cgroup_is_frozen(const struct cgroup *cgroup)
+{
+        char text[256];
+        const struct cgroup_directory *directory = freezing(cgroup);
+        if (!directory)
+                return false;
+        if (directory->version == 1)
+                return control_read(directory->fd, "freezer.state", text, sizeof(text)) > 0 && !strcmp(text, "FROZEN");
+        return control_read(directory->fd, "cgroup.events", text, sizeof(text)) > 0 && strstr(text, "frozen 1");
+}
+
+/* ---- signals ---- */
+
+static int signal_processes(const struct cgroup *cgroup, int signal, struct error *err)
+{
+        _cleanup_free_ pid_t *pids = NULL;
+        size_t count = 0;
+        int r = cgroup_processes(cgroup, &pids, &count, err);
+        for (size_t i = 0; !r && i < count; i++)
+                if (kill(pids[i], signal) < 0 && errno != ESRCH)
+                        r = error_errno(err, "cannot send %s to process %d", signal_name(signal), (int)pids[i]);
+        return r;
+}
+
+/* Frozen, no process ends or is born between the list and the signals, so a number cannot come to mean another one. */
+static int signal_frozen(const struct cgroup *cgroup, int signal, struct error *err)
+{
+        const struct cgroup_directory *directory = freezing(cgroup);
+        bool before = cgroup_is_frozen(cgroup);
+        int r = directory && !before ? freeze_directory(directory, true) : 0;
+        /* What cannot be frozen is signalled all the same. */
+        r = signal_processes(cgroup, signal, err);
+        if (directory && (!before || signal == SIGKILL)) {
+                int thawed = freeze_directory(directory, false);
+                if (thawed < 0 && thawed != -ENOENT && thawed != -ENODEV && !r)
+                        r = error_code(err, thawed, "cannot thaw the control group %s", directory->path);
+        }
+        return r;
+}
+
+int cgroup_kill(const struct cgroup *cgroup, int signal, struct error *err)
+{
+        const struct cgroup_directory *unified = cgroup_unified(cgroup);
+        bool only_v2 = unified && cgroup_main(cgroup) == unified;
+        if (signal == SIGKILL && only_v2 && !control_write(unified->fd, "cgroup.kill", "1"))
+                return 0;
+        return signal_frozen(cgroup, signal, err);
+}

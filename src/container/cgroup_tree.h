@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A container's directories, one in each hierarchy: what the files cgroup_*.c share behind cgroup.h.
+ *
+ * Directories are reached by descriptors that stay open, so that reading and writing a control file is one openat(). A
+ * directory that could not be made (rootless) or is gone has descriptor -1.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "container/cgroup.h"
+#include "container/cgroup_layout.h"
+#include "container/resources.h"
+
+struct cgroup_directory {
+        unsigned version;
+        uint32_t controllers; /* v2: those enabled in this directory */
+        char *name;           /* of a named v1 hierarchy, else NULL */
+        char *mount;          /* of the hierarchy */
+        char *path;           /* absolute; starts with mount */
+        int fd;
+        int join;             /* descriptor to write "0" to; -1 until cgroup_prepare_join() */
+        bool made;             /* by cgroup_create(): undone when it fails */
+        unsigned parents_made; /* likewise, folders above it */
+};
+
+struct cgroup {
+        struct cgroup_directory directories[CGROUP_HIERARCHIES_MAX];
+        size_t count;
+        bool created;  /* by this process: device rules are set even if resources name none */
+        bool rootless;
+        char *unit;    /* systemd's scope that holds the container, NULL without */
+};
+
+/* Control files hold a page at most, lists of processes and statistics of many devices more. */
+#define CONTROL_FILE_MAX (4 * 1024 * 1024)
+
+/* The directory that keeps a controller, or NULL. */
+const struct cgroup_directory *cgroup_find(const struct cgroup *cgroup, enum controller controller);
+/* The v2 directory, or NULL. */
+const struct cgroup_directory *cgroup_unified(const struct cgroup *cgroup);
+/* The directory whose list of processes counts as the container's: v2 where there is nothing else, else freezer, pids, the first. */
+const struct cgroup_directory *cgroup_main(const struct cgroup *cgroup);
+
+/* Reads a control file into `buffer`, NUL-terminated and without the last line feed. Returns its length or a negative errno. */
+ssize_t control_read(int directory, const char *file, char *buffer, size_t size);
+/* Writes `text` to a control file in one write(2). Returns 0 or a negative errno. */
+int control_write(int directory, const char *file, const char *text);
+
+/* cgroup_create() with a given layout, whose strings it takes over, and a path below the mount points ("/…"). */
+int cgroup_create_in(struct cgroup_layout *layout, const char *below, bool rootless, const struct resources *resources,
+                     struct cgroup **cgroup, struct error *err);
+
+/*
+ * v2: makes the controllers that no v1 hierarchy keeps available in the container's directory, by cgroup.subtree_control from
+ * the mount point down. It is an error if one that `resources` (may be NULL) limits cannot be had; a new container on a host
+ * with v2 alone gets the usual ones besides.
+ */
+int cgroup_enable_needed(struct cgroup *cgroup, const struct resources *resources, struct error *err);
+
+/* Where linux.cgroupsPath (NULL: the default) leads: a path below the mount points that starts with "/". The caller frees it. */
+int cgroup_path(const char *id, const char *path, bool systemd, bool rootless, char **below, struct error *err);
+
+/* Device rules; for a container that may be running already, without a moment in which an allowed device is denied. */
+int cgroup_apply_devices(const struct cgroup *cgroup, const struct resources *resources, struct error *err);
