@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "engine/kvm/kvm_private.h"
+
+void kvm_vcpu_close(struct vcpu *vcpu)
+{
+        if (vcpu->run)
+                munmap(vcpu->run, vcpu->engine->run_size);
+        if (vcpu->fd >= 0)
+                close(vcpu->fd);
+        free(vcpu);
+}
+
+DEFINE_CLEANUP(vcpu, struct vcpu, kvm_vcpu_close)
+
+int kvm_vcpu_open(struct engine *engine, unsigned number, struct vcpu **result, struct error *err)
+{
+        _cleanup_(vcpu) struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+        if (!vcpu)
+                return error_memory(err);
+        vcpu->engine = engine;
+        vcpu->number = number;
+        vcpu->fd = ioctl(engine->vm, KVM_CREATE_VCPU, number);
+        if (vcpu->fd < 0)
+                return error_errno(err, "KVM cannot make CPU %u", number);
+        void *run = mmap(NULL, engine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+        if (run == MAP_FAILED)
+                return error_errno(err, "cannot map what KVM shares of CPU %u", number);
+        vcpu->run = run;
+        int r = kvm_set_cpuid(vcpu, err);
+        if (r < 0)
+                return r;
+        *result = TAKE_PTR(vcpu);
+        return 0;
+}
+
+const char *kvm_vcpu_failure(const struct vcpu *vcpu)
+{
+        return vcpu->failure;
+}
+
+void kvm_vcpu_kick(struct vcpu *vcpu)
+{
+        /* Read by KVM_RUN at its entry; a thread that is in the guest already needs a signal besides, which its owner sends. */
+        __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- Exits ---- */
+
+static enum engine_exit_kind fail(struct vcpu *vcpu, const char *what, unsigned long long detail)
+{
+        struct kvm_regs registers = { 0 };
+        ioctl(vcpu->fd, KVM_GET_REGS, &registers);
+        snprintf(vcpu->failure, sizeof(vcpu->failure), "%s (0x%llx) at instruction 0x%llx of CPU %u", what, detail,
+                 (unsigned long long)registers.rip, vcpu->number);
+        return ENGINE_EXIT_FAILED;
+}
+
+static enum engine_exit_kind exit_port(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        struct kvm_run *run = vcpu->run;
+        exit->address = run->io.port;
+        exit->size = run->io.size;
+        exit->write = run->io.direction == KVM_EXIT_IO_OUT;
+        exit->count = run->io.count;
+        exit->data = (uint8_t *)run + run->io.data_offset;
+        return ENGINE_EXIT_PORT;
+}
+
+static enum engine_exit_kind exit_mmio(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        struct kvm_run *run = vcpu->run;
+        exit->address = run->mmio.phys_addr;
+        exit->size = run->mmio.len;
+        exit->write = run->mmio.is_write;
+        exit->count = 1;
+        exit->data = run->mmio.data;
+        return ENGINE_EXIT_MMIO;
+}
+
+static enum engine_exit_kind exit_halt(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        (void)vcpu;
+        (void)exit;
+        return ENGINE_EXIT_HALT;
+}
+
+static enum engine_exit_kind exit_shutdown(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        (void)exit;
+        fail(vcpu, "triple fault", 0);
+        return ENGINE_EXIT_SHUTDOWN;
+}
+
+static enum engine_exit_kind exit_refused(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        (void)exit;
+        return fail(vcpu, "the processor refused to enter the guest",
+                    vcpu->run->fail_entry.hardware_entry_failure_reason);
+}
+
+/* KVM met an instruction that it must emulate and cannot: api.rst, KVM_EXIT_INTERNAL_ERROR. */
+static enum engine_exit_kind exit_internal(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        (void)exit;
+        struct kvm_run *run = vcpu->run;
+        if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+                return fail(vcpu, "KVM met an error of its own", run->internal.suberror);
+        bool bytes_known = run->emulation_failure.ndata >= 3 &&
+                           (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
+        char text[96] = "KVM cannot emulate an instruction";
+        if (bytes_known) {
+                size_t at = strlen(text);
+                text[at++] = ':';
+                for (unsigned i = 0; i < run->emulation_failure.insn_size && at + 4 < sizeof(text); i++)
+                        at += (size_t)snprintf(text + at, sizeof(text) - at, " %02x",
+                                               run->emulation_failure.insn_bytes[i]);
+        }
+        return fail(vcpu, text, run->internal.suberror);
+}
+
+static enum engine_exit_kind (*const exits[])(struct vcpu *, struct engine_exit *) = {
+        [KVM_EXIT_IO] = exit_port,
+        [KVM_EXIT_MMIO] = exit_mmio,
+        [KVM_EXIT_HLT] = exit_halt,
+        [KVM_EXIT_SHUTDOWN] = exit_shutdown,
+        [KVM_EXIT_FAIL_ENTRY] = exit_refused,
+        [KVM_EXIT_INTERNAL_ERROR] = exit_internal,
+};
+
+void kvm_vcpu_run(struct vcpu *vcpu, struct engine_exit *exit)
+{
+        *exit = (struct engine_exit){ .kind = ENGINE_EXIT_KICKED };
+        if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+                if (errno == EINTR || errno == EAGAIN) {
+                        __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+                        return;
+                }
+                exit->kind = fail(vcpu, strerror(errno), (unsigned)errno);
+                return;
+        }
+        unsigned reason = vcpu->run->exit_reason;
+        if (reason < ARRAY_SIZE(exits) && exits[reason])
+                exit->kind = exits[reason](vcpu, exit);
+        else
+                exit->kind = fail(vcpu, "KVM left the guest for a reason that is not handled", reason);
+}
