@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "network/sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/test_point.h"
+#include "network/bridge.h"
+#include "network/link.h"
+#include "network/pin.h"
+#include "network/release.h"
+
+static int drop_stale_leases(struct networks *networks, const struct network *network, struct leases *leases,
+                             struct error *err)
+{
+        int r = 0;
+        for (size_t i = 0; !r && i < leases->count;) {
+                if (pin_exists(networks, leases->entries[i].instance))
+                        i++;
+                else
+                        r = release_lease(networks, network, leases, &leases->entries[i], err);
+        }
+        return r;
+}
+
+struct ports {
+        int bridge;
+        const struct leases *leases;
+        int *stale; /* indices of interfaces */
+        size_t count;
+};
+
+static int find_stale_port(const struct link *link, void *data)
+{
+        struct ports *ports = data;
+        if (link->master != ports->bridge || strcmp(link->kind, "veth"))
+                return 0;
+        for (size_t i = 0; i < ports->leases->count; i++)
+                if (!strcmp(ports->leases->entries[i].veth, link->name))
+                        return 0;
+        int *larger = reallocarray(ports->stale, ports->count + 1, sizeof(*larger));
+        if (!larger)
+                return -ENOMEM;
+        ports->stale = larger;
+        ports->stale[ports->count++] = link->index;
+        return 0;
+}
+
+static int delete_stale_ports(struct networks *networks, const struct network *network, const struct leases *leases,
+                              struct error *err)
+{
+        struct netlink *route;
+        struct link bridge;
+        int r = networks_route(networks, &route, err);
+        if (!r)
+                r = link_find(route, network->bridge, &bridge, err);
+        if (r < 0)
+                return r == -ENODEV ? 0 : r;
+        struct ports ports = { bridge.index, leases, NULL, 0 };
+        r = link_each(route, find_stale_port, &ports, err);
+        for (size_t i = 0; i < ports.count; i++) {
+                link_delete_queue(route, ports.stale[i]);
+                /* Most are on their way out with their namespace. */
+                netlink_commit(route, NULL, NULL, "deleting a veth pair", NULL);
+        }
+        free(ports.stale);
+        return r;
+}
+
+static int sweep_network(const struct network *network, void *data)
+{
+        struct networks *networks = data;
+        _cleanup_leases_ struct leases leases = { 0 };
+        int r = leases_load(networks, network->name, &leases, NULL);
+        if (!r)
+                r = drop_stale_leases(networks, network, &leases, NULL);
+        if (!r)
+                r = delete_stale_ports(networks, network, &leases, NULL);
+        if (r < 0 || leases.count)
+                return r;
+        r = bridge_remove(networks, network, NULL);
+        test_point("network.bridge.removed");
+        return r < 0 ? r : leases_drop(networks, network->name, NULL);
+}
+
+int sweep_now(struct networks *networks, struct error *err)
+{
+        int r = network_each(networks, sweep_network, networks, err);
+        /* Bridges without leases are gone, so this leaves the rules of those that have some, or nothing. */
+        int refreshed = bridge_refresh_firewall(networks, NULL, NULL, err);
+        if (!refreshed && r < 0)
+                error_code(err, r, "tidying up the networks in %s", networks->state);
+        return refreshed < 0 ? refreshed : r;
+}
+
+/* Nothing of the caller's stays open: whoever reads its output waits for the end of it. */
+static void leave_caller(void)
+{
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        setsid();
+        descriptors_close_from(0);
+        int null = open("/dev/null", O_RDWR);
+        if (null == 0 && dup(null) == 1)
+                dup(null);
+        if (chdir("/") < 0)
+                _exit(1);
+}
+
+static void wait_and_sweep(const char *root, const char *state)
+{
+        struct networks *networks;
+        leave_caller();
+        if (networks_open(root, state, false, &networks, NULL) < 0)
+                return;
+        int waiting = lock_try(networks->leases, "sweep", true, NULL);
+        if (waiting < 0)
+                return;
+        struct timespec left = { .tv_sec = 1 };
+        while (nanosleep(&left, &left) < 0 && errno == EINTR)
+                continue;
+        /* Whoever releases something from now on starts a sweep of its own. */
+        close(waiting);
+        int lock = networks_lock(networks, NULL);
+        if (lock >= 0)
+                sweep_now(networks, NULL);
+}
+
+void sweep_later(struct networks *networks)
+{
+        pid_t child = fork();
+        if (child > 0)
+                waitpid(child, NULL, 0);
+        if (child)
+                return;
+        /* A grandchild is nobody's to wait for. */
+        if (fork() == 0)
+                wait_and_sweep(networks->root, networks->state);
+        _exit(0);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tidying up behind releases: what the kernel is slow to delete, and what a command that died left.
+ *
+ * Deleting an interface or unhooking a chain waits for the kernel's readers, tens of milliseconds that nobody who runs one
+ * short instance after another shall pay. So bridges stay up for a second after their last lease went, and a process of its own then
+ * removes them. Should that process be killed, the next one's sweep does the work.
+ */
+#pragma once
+
+#include "network/handle.h"
+
+/*
+ * Under networks_lock(): drops leases whose instance's pin is gone, deletes bridge ports without a lease, bridges without
+ * leases, and the nftables table with the last of them.
+ */
+int sweep_now(struct networks *networks, struct error *err);
+
+/* Starts a process that lets a second pass and then sweeps; does nothing where one is waiting already. */
+void sweep_later(struct networks *networks);
