@@ -7,6 +7,7 @@ counts leaks: the test fails when anything outlives the clean-up of what it made
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def pytest_collection_modifyitems(items):
         if not RAN_AS_ROOT and (item.get_closest_marker("root") or
                                 {"runtime", "onggi", "private_host", "ordinary_user"} & set(item.fixturenames)):
             item.add_marker(pytest.mark.skip(reason="needs root (network, mounts and control groups of a private host)"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A test that hangs fails, with the line where it hung."""
+    def expired(*_):
+        raise TimeoutError(f"the test did not end within {seconds} seconds")
+    seconds = 600 if item.get_closest_marker("slow") else 120
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
