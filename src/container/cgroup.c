@@ -143,11 +143,12 @@ static int make_parents(struct cgroup_directory *directory)
         return 0;
 }
 
-static int check_reuse(const struct cgroup_directory *directory, struct error *err)
+static int check_reuse(const struct cgroup_directory *directory, pid_t placeholder, struct error *err)
 {
-        char value[128];
+        char value[128], expected[16];
+        snprintf(expected, sizeof(expected), "%d", (int)placeholder);
         ssize_t n = control_read(directory->fd, "cgroup.procs", value, sizeof(value));
-        if (n > 0)
+        if (n > 0 && strcmp(value, expected))
                 return error_set(err, -EBUSY, "the control group %s holds processes already (%.*s…); choose another cgroupsPath or id",
                                  directory->path, (int)strcspn(value, "\n"), value);
         bool frozen = control_read(directory->fd, "freezer.state", value, sizeof(value)) > 0 && strcmp(value, "THAWED");
@@ -159,7 +160,7 @@ static int check_reuse(const struct cgroup_directory *directory, struct error *e
         return 0;
 }
 
-static int make_directory(struct cgroup_directory *directory, struct error *err)
+static int make_directory(struct cgroup_directory *directory, pid_t placeholder, struct error *err)
 {
         /* A concurrent removal may take a parent away between our two steps. */
         int r = 0;
@@ -179,7 +180,7 @@ static int make_directory(struct cgroup_directory *directory, struct error *err)
         directory->fd = open_directory(directory->path);
         if (directory->fd < 0)
                 return error_code(err, directory->fd, "cannot open the control group %s", directory->path);
-        r = existed ? check_reuse(directory, err) : 0;
+        r = existed ? check_reuse(directory, placeholder, err) : 0;
         if (r < 0 || directory->version != 1 || !(directory->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET)))
                 return r;
 
@@ -194,17 +195,18 @@ static bool no_permission(int code)
 }
 
 /* As an ordinary user, the place that may be ours is beside our own cgroup, not below the root. */
-static char *place(const struct cgroup_hierarchy *hierarchy, const char *below, bool rootless)
+static char *path_of(const struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place)
 {
-        const char *own = rootless && hierarchy->own && strcmp(hierarchy->own, "/") ? hierarchy->own : "";
+        const char *own = place->beside_own && hierarchy->own && strcmp(hierarchy->own, "/") ? hierarchy->own : "";
         size_t parent = *own ? (size_t)(strrchr(own, '/') - own) : 0;
-        return text_format("%s%.*s%s", hierarchy->mount, (int)parent, own, below);
+        return text_format("%s%.*s%s", hierarchy->mount, (int)parent, own, place->below);
 }
 
-static int add_directory(struct cgroup *cgroup, struct cgroup_hierarchy *hierarchy, const char *below, struct error *err)
+static int add_directory(struct cgroup *cgroup, struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place,
+                         struct error *err)
 {
         struct cgroup_directory *directory = &cgroup->directories[cgroup->count++];
-        char *path = place(hierarchy, below, cgroup->rootless);
+        char *path = path_of(hierarchy, place);
         *directory = (struct cgroup_directory){
                 .version = hierarchy->version,
                 .controllers = hierarchy->controllers,
@@ -216,8 +218,8 @@ static int add_directory(struct cgroup *cgroup, struct cgroup_hierarchy *hierarc
         };
         if (!path)
                 return error_memory(err);
-        int r = make_directory(directory, err);
-        if (!cgroup->rootless || !no_permission(r))
+        int r = make_directory(directory, place->placeholder, err);
+        if (!place->rootless || !no_permission(r))
                 return r;
         if (directory->fd >= 0)
                 close(TAKE_FD(directory->fd));
@@ -234,17 +236,17 @@ static void undo(struct cgroup *cgroup)
         }
 }
 
-int cgroup_create_in(struct cgroup_layout *layout, const char *below, bool rootless, const struct resources *resources,
+int cgroup_create_in(struct cgroup_layout *layout, const struct cgroup_place *place, const struct resources *resources,
                      struct cgroup **cgroup, struct error *err)
 {
         struct cgroup *made = calloc(1, sizeof(*made));
         if (!made)
                 return error_memory(err);
-        made->rootless = rootless;
+        made->rootless = place->rootless;
         made->created = true;
         int r = 0;
         for (size_t i = 0; !r && i < layout->count; i++)
-                r = add_directory(made, &layout->hierarchies[i], below, err);
+                r = add_directory(made, &layout->hierarchies[i], place, err);
         if (!r)
                 r = cgroup_enable_needed(made, resources, err);
         if (r < 0) {
@@ -253,6 +255,30 @@ int cgroup_create_in(struct cgroup_layout *layout, const char *below, bool rootl
                 return r;
         }
         *cgroup = made;
+        return 0;
+}
+
+static int create_scope(struct cgroup_layout *layout, struct cgroup_place *place, const struct resources *resources,
+                        struct cgroup **cgroup, struct error *err)
+{
+        _cleanup_free_ char *unit = NULL, *landed = NULL;
+        bool only_v2 = layout->count == 1 && layout->hierarchies[0].version == 2;
+        int started = cgroup_scope_start(place->below, place->rootless, only_v2, resources, &unit, &place->placeholder, &landed, err);
+        if (started < 0)
+                return started;
+        if (started) {
+                place->below = landed;
+                place->beside_own = false;
+        }
+        int r = cgroup_create_in(layout, place, resources, cgroup, err);
+        if (!started || r < 0) {
+                /* Without it the scope is empty and goes. */
+                cgroup_placeholder_end(place->placeholder);
+                return r;
+        }
+        (*cgroup)->unit = TAKE_PTR(unit);
+        (*cgroup)->placeholder = place->placeholder;
+        (*cgroup)->placeholder_parent = getpid();
         return 0;
 }
 
@@ -267,7 +293,9 @@ int cgroup_create(const char *id, const char *path, bool systemd, bool rootless,
         r = cgroup_layout_read(rootless, &layout, err);
         if (r < 0)
                 return error_prefix(err, "cannot find the host's control groups");
-        r = cgroup_create_in(&layout, below, rootless, resources, cgroup, err);
+        struct cgroup_place place = { .below = below, .beside_own = rootless, .rootless = rootless };
+        r = systemd ? create_scope(&layout, &place, resources, cgroup, err)
+                    : cgroup_create_in(&layout, &place, resources, cgroup, err);
         cgroup_layout_free(&layout);
         return r;
 }
@@ -284,6 +312,9 @@ void cgroup_free(struct cgroup *cgroup)
                 free(directory->mount);
                 free(directory->path);
         }
+        /* A child that shares the handle by fork must not end its parent's. */
+        if (cgroup->placeholder && cgroup->placeholder_parent == getpid())
+                cgroup_placeholder_end(cgroup->placeholder);
         free(cgroup->unit);
         free(cgroup);
 }

@@ -426,5 +426,7 @@ int cgroup_apply(struct cgroup *cgroup, const struct resources *resources, struc
                 else if (needed & CONTROLLER_BIT(limits[i].controller))
                         r = no_controller(cgroup, limits[i].controller, limits[i].field, err);
         }
-        return r < 0 ? r : apply_unified(cgroup, resources, err);
+        if (!r)
+                r = apply_unified(cgroup, resources, err);
+        return !r && cgroup->unit && !cgroup->created ? cgroup_scope_update(cgroup, resources, err) : r;
 }

@@ -93,5 +93,7 @@ int cgroup_remove(const struct cgroup *cgroup, struct error *err)
                 waited += wait;
                 r = remove_all(cgroup, &busy);
         }
+        if (!r && cgroup->unit)
+                cgroup_scope_stop(cgroup);
         return r < 0 ? report(cgroup, busy, r, err) : 0;
 }

@@ -125,5 +125,5 @@ json_t *cgroup_paths(const struct cgroup *cgroup)
 
 json_t *cgroup_features(void)
 {
-        return json_pack("{s:b, s:b, s:b, s:b, s:b}", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 0, "rdma", 1);
+        return json_pack("{s:b, s:b, s:b, s:b, s:b}", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1, "rdma", 1);
 }

@@ -34,6 +34,8 @@ struct cgroup {
         bool created;  /* by this process: device rules are set even if resources name none */
         bool rootless;
         char *unit;    /* systemd's scope that holds the container, NULL without */
+        /* A scope lasts while it holds a process: this child, until the handle goes and the container's first process is there. */
+        pid_t placeholder, placeholder_parent;
 };
 
 /* Control files hold a page at most, lists of processes and statistics of many devices more. */
@@ -51,9 +53,29 @@ ssize_t control_read(int directory, const char *file, char *buffer, size_t size)
 /* Writes `text` to a control file in one write(2). Returns 0 or a negative errno. */
 int control_write(int directory, const char *file, const char *text);
 
-/* cgroup_create() with a given layout, whose strings it takes over, and a path below the mount points ("/…"). */
-int cgroup_create_in(struct cgroup_layout *layout, const char *below, bool rootless, const struct resources *resources,
+/* Where the directories go. */
+struct cgroup_place {
+        const char *below; /* path below each mount point, "/…" */
+        bool beside_own;   /* below the parent of the caller's own control group instead of the mount point */
+        bool rootless;
+        pid_t placeholder; /* a process that may be there already; 0: none may */
+};
+
+/* cgroup_create() with a given layout, whose strings it takes over. */
+int cgroup_create_in(struct cgroup_layout *layout, const struct cgroup_place *place, const struct resources *resources,
                      struct cgroup **cgroup, struct error *err);
+
+/*
+ * Has systemd start the scope that `below` names. Returns 1 with *unit, *placeholder and *landed (the path of the scope's
+ * control group) filled; 0 where no systemd answers (then the path is ours to make); a negative errno where it refuses.
+ */
+int cgroup_scope_start(const char *below, bool rootless, bool only_v2, const struct resources *resources, char **unit,
+                       pid_t *placeholder, char **landed, struct error *err);
+/* Tells systemd the limits, too: it writes those it knows of whenever it is reloaded. */
+int cgroup_scope_update(const struct cgroup *cgroup, const struct resources *resources, struct error *err);
+/* Ends the scope; a scope that is gone, or a systemd that is, is success. */
+void cgroup_scope_stop(const struct cgroup *cgroup);
+void cgroup_placeholder_end(pid_t placeholder);
 
 /*
  * v2: makes the controllers that no v1 hierarchy keeps available in the container's directory, by cgroup.subtree_control from

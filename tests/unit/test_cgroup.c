@@ -106,7 +106,8 @@ static int create(struct host *host, const char *resources, bool rootless)
 
         struct cgroup_layout layout;
         assert_int_equal(cgroup_layout_parse(host->mounts, NULL, &layout, &host->err), 0);
-        int r = cgroup_create_in(&layout, "/onggi/id", rootless, host->resources, &host->cgroup, &host->err);
+        struct cgroup_place place = { .below = "/onggi/id", .rootless = rootless };
+        int r = cgroup_create_in(&layout, &place, host->resources, &host->cgroup, &host->err);
         cgroup_layout_free(&layout);
         return r;
 }
