@@ -93,3 +93,10 @@ enum {
 };
 #define CR0_PG (1ULL << 31)
 #define RFLAGS_RESERVED 0x2ULL /* bit 1 is always set: APM vol. 2, section 3.1.6 */
+
+/* A flat 4 GiB segment of level 0: 64-bit code, or data. */
+struct cpu_segment cpu_flat_segment(uint16_t selector, bool code);
+/* A task register that a processor accepts and that leads nowhere. */
+struct cpu_segment cpu_flat_task(uint16_t selector);
+/* x87 and SSE as after a reset. */
+void cpu_reset_floating_point(struct cpu_state *state);

@@ -123,14 +123,6 @@ static void place_instruction(unsigned char *memory, size_t i)
 
 static struct cpu_state entry_state(void)
 {
-        struct cpu_segment code = { .limit = UINT32_MAX,
-                                    .selector = SELECTOR_CODE,
-                                    .attributes = 0xb | SEGMENT_CODE_OR_DATA | SEGMENT_PRESENT | SEGMENT_LONG |
-                                                  SEGMENT_GRANULAR };
-        struct cpu_segment data = { .limit = UINT32_MAX,
-                                    .selector = SELECTOR_DATA,
-                                    .attributes = 0x3 | SEGMENT_CODE_OR_DATA | SEGMENT_PRESENT | SEGMENT_DEFAULT_32 |
-                                                  SEGMENT_GRANULAR };
         struct cpu_state state = {
                 .registers = { [CPU_RDI] = AT_DATA, [CPU_RSP] = AT_STACK },
                 .rip = AT_CODE,
@@ -144,16 +136,9 @@ static struct cpu_state entry_state(void)
                 .xcr0 = 1,
         };
         for (unsigned i = CPU_ES; i <= CPU_GS; i++)
-                state.segments[i] = i == CPU_CS ? code : data;
-        /* Entering a guest needs a usable task register: SDM vol. 3C, section 27.3.1.2. A busy 64-bit task segment. */
-        state.segments[CPU_TR] = (struct cpu_segment){
-                .limit = 0x67, .selector = SELECTOR_TSS, .attributes = 0xb | SEGMENT_PRESENT
-        };
-        /* x87 control word and MXCSR as after reset: SDM vol. 1, sections 8.1.5 and 10.2.3; in the legacy area at 0 and 24 */
-        state.xsave[0] = 0x7f;
-        state.xsave[1] = 0x03;
-        state.xsave[24] = 0x80;
-        state.xsave[25] = 0x1f;
+                state.segments[i] = cpu_flat_segment(i == CPU_CS ? SELECTOR_CODE : SELECTOR_DATA, i == CPU_CS);
+        state.segments[CPU_TR] = cpu_flat_task(SELECTOR_TSS);
+        cpu_reset_floating_point(&state);
         return state;
 }
 

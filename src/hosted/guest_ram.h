@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guest's RAM as mappings of this process: below the hole for devices (3 to 4 GiB) and above it.
+ *
+ * Pages cost nothing until the guest touches them. guest_ram_unmap() releases what guest_ram_map() added.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "machine/memory.h"
+
+/* Maps `size` bytes (whole MiB, at least 2) and adds them to *memory. */
+int guest_ram_map(struct guest_memory *memory, uint64_t size, struct error *err);
+void guest_ram_unmap(struct guest_memory *memory);

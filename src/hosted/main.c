@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * onggi-vmm: runs one virtual machine in this process. Called by onggi; a person can call it too.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/options.h"
+#include "engine/kvm/kvm.h"
+#include "hosted/vmm.h"
+
+#define EXIT_OURS 125 /* our own failure, as docker and onggi run have it */
+
+static const struct option_spec options[] = {
+        { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE", "Linux bzImage or ELF vmlinux" },
+        { "initrd", 'i', OPTION_STRING, offsetof(struct vmm_settings, initrd), "FILE", "initial RAM disk" },
+        { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
+        { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
+        { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
+          "print exits by reason at the end" },
+        { 0 },
+};
+static const struct option_spec *const tables[] = { options, NULL };
+
+int main(int argc, char **argv)
+{
+        struct vmm_settings settings = { .engine = &kvm_engine, .memory = 256 << 20 };
+        struct error err = { 0 };
+        int operands;
+        int r = options_parse(tables, false, argc, argv, &settings, &operands, &err);
+        if (r == 1) {
+                puts("usage: onggi-vmm --kernel FILE [OPTIONS]\n\nRuns one virtual machine in this process.\n");
+                options_help(tables, stdout);
+                return EXIT_SUCCESS;
+        }
+        if (!r && (!settings.kernel || argv[operands]))
+                r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE [OPTIONS]; `onggi-vmm --help` lists them");
+        if (!r)
+                r = vmm_run(&settings, &err);
+        if (r < 0) {
+                fprintf(stderr, "onggi-vmm: %s\n", err.text);
+                return EXIT_OURS;
+        }
+        return r;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A virtual machine as this process: the machine, its engine, a thread for each virtual CPU, and the terminal.
+ *
+ * vmm_run() starts the guest and serves it until it ends. Devices run in whichever thread met the access, under one lock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/engine.h"
+
+struct vmm_settings {
+        const struct engine_operations *engine;
+        uint64_t memory; /* bytes */
+        const char *kernel, *initrd, *append;
+        bool statistics; /* exits by reason and device, on stderr at the end */
+};
+
+/* Returns the guest's exit code (debug exit; 0 for a reset), or a negative errno with *err filled. */
+int vmm_run(const struct vmm_settings *settings, struct error *err);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "machine/machine.h"
+
+enum {
+        PORT_KEYBOARD_DATA = 0x60,
+        PORT_KEYBOARD_COMMAND = 0x64,
+        PORT_POST = 0x80,
+        PORT_DEBUG_EXIT = 0xf4,
+        PORT_SERIAL = 0x3f8,
+
+        KEYBOARD_COMMAND_RESET = 0xfe, /* pulse the processor's reset line: Intel 8042 data sheet */
+};
+
+/* ---- Keyboard controller: there is no keyboard, but kernels reset the machine through it ---- */
+
+/* Status, too: nothing to read, ready for a command. */
+static uint64_t keyboard_read(void *device, uint64_t offset, unsigned size)
+{
+        (void)device;
+        (void)offset;
+        (void)size;
+        return 0;
+}
+
+static void keyboard_data_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+        (void)device;
+        (void)offset;
+        (void)size;
+        (void)value;
+}
+
+static void keyboard_command_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+        struct machine *machine = device;
+        (void)offset;
+        (void)size;
+        if ((value & 0xff) == KEYBOARD_COMMAND_RESET)
+                machine->host.end(machine->host.context, MACHINE_RESET, 0);
+}
+
+static const struct bus_operations keyboard_data_operations = { "keyboard data", keyboard_read, keyboard_data_write };
+static const struct bus_operations keyboard_command_operations = { "keyboard command", keyboard_read,
+                                                                   keyboard_command_write };
+
+/* ---- POST code: kernels write there to pass time ---- */
+
+static uint64_t post_read(void *device, uint64_t offset, unsigned size)
+{
+        (void)device;
+        (void)offset;
+        (void)size;
+        return UINT64_MAX;
+}
+
+static void post_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+        (void)device;
+        (void)offset;
+        (void)size;
+        (void)value;
+}
+
+static const struct bus_operations post_operations = { "post", post_read, post_write };
+
+/* ---- Debug exit ---- */
+
+static void debug_exit_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+        struct machine *machine = device;
+        (void)offset;
+        (void)size;
+        machine->host.end(machine->host.context, MACHINE_DEBUG_EXIT, (unsigned)value & 0xff);
+}
+
+static const struct bus_operations debug_exit_operations = { "debug-exit", post_read, debug_exit_write };
+
+/* ---- Serial: between the port and the host ---- */
+
+static void serial_send(void *owner, const uint8_t *bytes, size_t length)
+{
+        struct machine *machine = owner;
+        machine->host.console_send(machine->host.context, bytes, length);
+}
+
+static void serial_interrupt(void *owner, bool raised)
+{
+        struct machine *machine = owner;
+        machine->host.interrupt_line(machine->host.context, MACHINE_SERIAL_LINE, raised);
+}
+
+static void serial_has_room(void *owner)
+{
+        struct machine *machine = owner;
+        machine->host.console_room(machine->host.context);
+}
+
+int machine_init(struct machine *machine, const struct machine_host *host)
+{
+        *machine = (struct machine){ .host = *host };
+        serial_init(&machine->serial,
+                    &(struct serial_backend){ machine, serial_send, serial_interrupt, serial_has_room });
+        cmos_init(&machine->cmos, host->wall_clock, host->context);
+
+        const struct {
+                uint64_t start, length;
+                const struct bus_operations *operations;
+                void *device;
+        } devices[] = {
+                { PORT_KEYBOARD_DATA, 1, &keyboard_data_operations, machine },
+                { PORT_KEYBOARD_COMMAND, 1, &keyboard_command_operations, machine },
+                { CMOS_PORT, CMOS_PORTS, &cmos_operations, &machine->cmos },
+                { PORT_POST, 1, &post_operations, machine },
+                { PORT_DEBUG_EXIT, 1, &debug_exit_operations, machine },
+                { PORT_SERIAL, SERIAL_PORTS, &serial_operations, &machine->serial },
+        };
+        for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+                int r = bus_claim(&machine->ports, devices[i].start, devices[i].length, devices[i].operations,
+                                  devices[i].device);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void access(struct bus *bus, uint64_t at, unsigned size, bool write, uint8_t *data)
+{
+        uint64_t value = 0;
+        if (write) {
+                __builtin_memcpy(&value, data, size);
+                bus_write(bus, at, size, value);
+        } else {
+                value = bus_read(bus, at, size);
+                __builtin_memcpy(data, &value, size);
+        }
+}
+
+void machine_port(struct machine *machine, uint16_t port, unsigned size, bool write, uint8_t *data, unsigned count)
+{
+        for (unsigned i = 0; i < count; i++)
+                access(&machine->ports, port, size, write, data + i * size);
+}
+
+void machine_mmio(struct machine *machine, gpa_t at, unsigned size, bool write, uint8_t *data)
+{
+        /* An engine may report an access of 1 to 8 bytes; devices see powers of two. */
+        while (size) {
+                unsigned part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+                access(&machine->mmio, at.at, part, write, data);
+                at.at += part;
+                data += part;
+                size -= part;
+        }
+}
