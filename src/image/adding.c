@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/test_point.h"
 #include "image/layout.h"
 #include "image/sweep.h"
@@ -25,8 +26,10 @@ static int make_folder(int dir, const char *name, struct error *err)
 static void remove_leftovers(struct store *store)
 {
         _cleanup_close_ int lock = lock_try(store->images, "content.lock", true, NULL);
-        if (lock >= 0)
-                sweep_temporary(store, NULL, NULL);
+        _cleanup_json_ json_t *index = NULL;
+        if (lock < 0 || sweep_temporary(store, NULL, NULL) < 0 || layout_read(store, &index, NULL) < 0)
+                return;
+        sweep(store, index, NULL, NULL);
 }
 
 static int begin(struct adding *adding, struct error *err)
@@ -82,5 +85,7 @@ void adding_end(struct adding *adding)
         remove_folder(adding->store->images, adding->name);
         remove_folder(adding->store->layers, adding->name);
         cleanup_close(&adding->lock);
+        if (!adding->done)
+                remove_leftovers(adding->store);
         free(adding);
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <jansson.h>
+#include <stdbool.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -19,11 +19,15 @@ struct adding {
         int folder;          /* images/tmp/<name>: blobs in the making */
         int layers;          /* layers/tmp/<name>: layers in the making */
         unsigned serial;     /* for names in them */
+        bool done;           /* what was added has its name */
 };
 
 /* Waits while another command removes content; removes what killed commands have left. */
 int adding_begin(struct store *store, struct adding **adding, struct error *err);
-/* Removes the folders with all that is in them; NULL does nothing. */
+/*
+ * Removes the folders with all that is in them and, unless it is done, what nothing leads to (with another command just adding,
+ * that is left to the next). NULL does nothing.
+ */
 void adding_end(struct adding *adding);
 
 DEFINE_CLEANUP(adding, struct adding, adding_end)

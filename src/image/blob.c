@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,27 +40,49 @@ void blob_abandon(struct blob_writer *writer)
         unlinkat(writer->adding->folder, writer->name, 0);
 }
 
-static int finish(struct blob_writer *writer, const struct digest *expected, const struct digest *digest,
-                  struct error *err)
+int blob_seal(struct blob_writer *writer, struct blob_file *file, struct error *err)
 {
-        if (expected && !digest_equal(expected, digest))
-                return error_set(err, -EBADMSG, "the content of blob %s is damaged: its digest is %s", expected->text,
-                                 digest->text);
-        if (fsync(writer->fd) < 0)
+        memcpy(file->name, writer->name, sizeof(file->name));
+        file->size = writer->digester.length;
+        digester_finish(&writer->digester, &file->digest);
+        /* Some file systems (NFS) tell only here that there is no room. */
+        if (close(TAKE_FD(writer->fd)) < 0) {
+                error_errno(err, "cannot write a blob to the image store");
+                unlinkat(writer->adding->folder, writer->name, 0);
+                return err ? err->code : -EIO;
+        }
+        return 0;
+}
+
+int blob_keep(struct adding *adding, const struct blob_file *file, struct error *err)
+{
+        _cleanup_close_ int fd = openat(adding->folder, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT && !faccessat(adding->store->blobs, digest_hex(&file->digest), F_OK, 0))
+                return 0;
+        if (fd < 0 || fsync(fd) < 0)
                 return error_errno(err, "cannot write a blob to the image store");
         test_point("image.blob.written");
-        if (renameat(writer->adding->folder, writer->name, writer->adding->store->blobs, digest_hex(digest)) < 0)
-                return error_errno(err, "cannot give blob %s its name", digest->text);
+        if (renameat(adding->folder, file->name, adding->store->blobs, digest_hex(&file->digest)) < 0)
+                return error_errno(err, "cannot give blob %s its name", file->digest.text);
         test_point("image.blob.renamed");
-        close(TAKE_FD(writer->fd));
         return 0;
 }
 
 int blob_finish(struct blob_writer *writer, const struct digest *expected, struct digest *digest, struct error *err)
 {
-        digester_finish(&writer->digester, digest);
-        int r = finish(writer, expected, digest, err);
-        blob_abandon(writer);
+        struct blob_file file;
+        int r = blob_seal(writer, &file, err);
+        if (r < 0)
+                return r;
+        if (expected && !digest_equal(expected, &file.digest))
+                r = error_set(err, -EBADMSG, "the content of blob %s is damaged: its digest is %s", expected->text,
+                              file.digest.text);
+        else
+                r = blob_keep(writer->adding, &file, err);
+        if (r < 0)
+                unlinkat(writer->adding->folder, file.name, 0);
+        else
+                *digest = file.digest;
         return r;
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -24,12 +25,24 @@ struct blob_writer {
 
 int blob_create(struct adding *adding, struct blob_writer *writer, struct error *err);
 int blob_write(struct blob_writer *writer, const void *data, size_t length, struct error *err);
+/* A blob that is written and known, but not yet the store's: it goes with the command unless blob_keep() keeps it. */
+struct blob_file {
+        char name[24]; /* in the folder of `adding` */
+        struct digest digest;
+        uint64_t size;
+};
+
+/* Ends the writing. The writer is closed in any case. */
+int blob_seal(struct blob_writer *writer, struct blob_file *file, struct error *err);
+/* Brings the blob to the disk and gives it its final name. Keeping it twice is no error. */
+int blob_keep(struct adding *adding, const struct blob_file *file, struct error *err);
+
 /*
- * Gives the blob its final name; *digest says which. `expected` (may be NULL) is what the digest must be: -EBADMSG otherwise.
- * The writer is closed in any case.
+ * blob_seal() and blob_keep(); *digest is its name then. `expected` (may be NULL) is what the digest must be: -EBADMSG
+ * otherwise.
  */
 int blob_finish(struct blob_writer *writer, const struct digest *expected, struct digest *digest, struct error *err);
-/* Drops what was written. Does nothing after blob_finish(). */
+/* Drops what was written. Does nothing after blob_seal() and blob_finish(). */
 void blob_abandon(struct blob_writer *writer);
 
 /* A blob from memory, the whole way. */
