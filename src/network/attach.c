@@ -274,6 +274,8 @@ static int connect_veth(struct attach *attach, struct link *interface, struct er
                                    .mtu = attach->network.mtu };
         struct netlink *route = attach->networks->route;
         link_veth_queue(route, &veth);
+        if (attach->lease.port_count)
+                link_port_hairpin_queue(route, attach->veth);
         int r = netlink_commit(route, NULL, NULL, "making a veth pair", err);
         if (r == -EXFULL)
                 return error_set(err, r, "the network %s is full: a bridge has at most 1023 ports", attach->network.name);

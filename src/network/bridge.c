@@ -137,7 +137,6 @@ static int furnish(struct networks *networks, const struct network *network, str
                 r = guard_ipv6(network, err);
         if (r < 0)
                 return r;
-        link_route_localnet_queue(route, bridge->index);
         address_add_queue(route, bridge->index, &network->gateway, network->subnet.prefix);
         if (network->subnet6.base.family)
                 address_add_queue(route, bridge->index, &network->gateway6, network->subnet6.prefix);

@@ -26,9 +26,10 @@ static const struct set_spec sets[SET_COUNT] = {
         [PORTS6_AT] = { "ports6_at", TRIPLE(TYPE_IPV6, TYPE_PROTOCOL, TYPE_PORT), 24, PAIR(TYPE_IPV6, TYPE_PORT), 20, false },
 };
 
-/* Priorities as nft names them: raw, dstnat, srcnat, filter. */
+/* Priorities as nft names them: raw is -300, dstnat -100, filter 0, srcnat 100; the last is behind all address translation. */
 static const struct chain_spec chains[] = {
-        { "guard", "filter", NF_INET_PRE_ROUTING, -300 },
+        { "from-loopback", "filter", NF_INET_LOCAL_OUT, -300 },
+        { "to-loopback", "filter", NF_INET_LOCAL_IN, 200 },
         { "published", NULL, 0, 0 },
         { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },
         { "output", "nat", NF_INET_LOCAL_OUT, -100 },
@@ -43,11 +44,13 @@ struct family {
         uint32_t size, source, destination; /* of an address; offsets in the header */
         enum set ports, ports_at;
         struct subnet loopback;
+        struct address localhost;
 };
 static const struct family families[] = {
-        { AF_INET, NFPROTO_IPV4, 4, 12, 16, PORTS4, PORTS4_AT, { { AF_INET, { 127 } }, 8 } },
+        { AF_INET, NFPROTO_IPV4, 4, 12, 16, PORTS4, PORTS4_AT, { { AF_INET, { 127 } }, 8 },
+          { AF_INET, { 127, 0, 0, 1 } } },
         { AF_INET6, NFPROTO_IPV6, 16, 8, 24, PORTS6, PORTS6_AT,
-          { { AF_INET6, { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 } }, 128 } },
+          { { AF_INET6, { [15] = 1 } }, 128 }, { AF_INET6, { [15] = 1 } } },
 };
 
 static void match_family(struct rule *rule, const struct family *family)
@@ -70,39 +73,47 @@ static void match_interface_set(struct rule *rule, uint32_t key, enum set set, b
         rule_in_set(rule, sets[set].name, inverted);
 }
 
-static void match_subnet(struct rule *rule, const struct family *family, uint32_t offset, uint32_t operation,
-                         const struct subnet *subnet)
+/* The address at register 0 against a subnet. */
+static void compare_subnet(struct rule *rule, const struct family *family, uint32_t operation,
+                           const struct subnet *subnet)
 {
         uint8_t mask[16] = { 0 };
         for (unsigned bit = 0; bit < subnet->prefix; bit++)
                 mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-        rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
         rule_mask(rule, mask, family->size);
         rule_compare(rule, operation, subnet->base.bytes, family->size);
 }
 
-/* iifname @bridges ip daddr 127.0.0.0/8 drop */
-static void add_guard(struct ruleset *ruleset)
+static void match_subnet(struct rule *rule, const struct family *family, uint32_t offset, uint32_t operation,
+                         const struct subnet *subnet)
 {
-        struct rule rule = rule_begin(ruleset, "guard", NULL);
-        match_family(&rule, &families[0]);
-        match_interface_set(&rule, NFT_META_IIFNAME, BRIDGES, false);
-        match_subnet(&rule, &families[0], families[0].destination, NFT_CMP_EQ, &families[0].loopback);
-        rule_verdict(&rule, NF_DROP, NULL);
-        rule_end(&rule);
+        rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
+        compare_subnet(rule, family, operation, subnet);
+}
+
+static void match_address(struct rule *rule, const struct family *family, uint32_t offset, const struct address *address)
+{
+        rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
+        rule_compare(rule, NFT_CMP_EQ, address->bytes, family->size);
+}
+
+/* Goes on where the destination is published, with the instance's address and port at register 0. */
+static void match_port(struct rule *rule, const struct family *family, bool at_address)
+{
+        unsigned reg = at_address ? family->size / 4 : 0;
+        if (at_address)
+                rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, family->destination, family->size, 0);
+        rule_load_meta(rule, NFT_META_L4PROTO, reg);
+        rule_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+        rule_map(rule, sets[at_address ? family->ports_at : family->ports].name);
 }
 
 /* dnat to [ip daddr .] meta l4proto . th dport map @ports… */
 static void add_published(struct ruleset *ruleset, const struct family *family, bool at_address)
 {
-        unsigned reg = at_address ? family->size / 4 : 0;
         struct rule rule = rule_begin(ruleset, "published", NULL);
         match_family(&rule, family);
-        if (at_address)
-                rule_load_payload(&rule, NFT_PAYLOAD_NETWORK_HEADER, family->destination, family->size, 0);
-        rule_load_meta(&rule, NFT_META_L4PROTO, reg);
-        rule_load_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
-        rule_map(&rule, sets[at_address ? family->ports_at : family->ports].name);
+        match_port(&rule, family, at_address);
         rule_redirect(&rule, family->number);
         rule_end(&rule);
 }
@@ -133,22 +144,55 @@ static void add_masquerade(struct ruleset *ruleset, const struct network *networ
         rule_end(&rule);
 }
 
+/* ip saddr 127.0.0.1 ip daddr 127.0.0.0/8, published by an instance of the network: ip saddr set <gateway> */
+static void add_from_loopback(struct ruleset *ruleset, const struct network *network, const struct family *family,
+                              const struct subnet *subnet, const struct address *gateway, bool at_address)
+{
+        struct rule rule = rule_begin(ruleset, "from-loopback", network->name);
+        match_family(&rule, family);
+        match_address(&rule, family, family->source, &family->localhost);
+        match_subnet(&rule, family, family->destination, NFT_CMP_EQ, &family->loopback);
+        match_port(&rule, family, at_address);
+        compare_subnet(&rule, family, NFT_CMP_EQ, subnet);
+        rule_write_header(&rule, family->source, gateway->bytes, family->size);
+        rule_end(&rule);
+}
+
+/* iifname "bridge" ip saddr 127.0.0.0/8 ip daddr <gateway>: ip daddr set 127.0.0.1. Only translated answers look like this. */
+static void add_to_loopback(struct ruleset *ruleset, const struct network *network, const struct family *family,
+                            const struct address *gateway)
+{
+        struct rule rule = rule_begin(ruleset, "to-loopback", network->name);
+        match_family(&rule, family);
+        match_interface(&rule, NFT_META_IIFNAME, NFT_CMP_EQ, network->bridge);
+        match_subnet(&rule, family, family->source, NFT_CMP_EQ, &family->loopback);
+        match_address(&rule, family, family->destination, gateway);
+        rule_write_header(&rule, family->destination, family->localhost.bytes, family->size);
+        rule_end(&rule);
+}
+
+static void add_network_family(struct ruleset *ruleset, const struct network *network, const struct family *family,
+                               const struct subnet *subnet, const struct address *gateway)
+{
+        if (!subnet->base.family)
+                return;
+        if (!network->internal)
+                add_masquerade(ruleset, network, family, subnet, true, false);
+        add_masquerade(ruleset, network, family, subnet, false, true);
+        add_from_loopback(ruleset, network, family, subnet, gateway, true);
+        add_from_loopback(ruleset, network, family, subnet, gateway, false);
+        add_to_loopback(ruleset, network, family, gateway);
+}
+
 static void add_network(struct ruleset *ruleset, const struct network *network)
 {
-        const struct subnet *subnets[] = { &network->subnet, &network->subnet6 };
         char bridge[IFNAMSIZ] = { 0 };
         strcpy(bridge, network->bridge);
         ruleset_add_element(ruleset, &sets[BRIDGES], bridge, NULL, network->name);
         if (network->internal)
                 ruleset_add_element(ruleset, &sets[INTERNAL], bridge, NULL, network->name);
-        for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-                if (!subnets[i]->base.family)
-                        continue;
-                if (!network->internal)
-                        add_masquerade(ruleset, network, &families[i], subnets[i], true, false);
-                add_masquerade(ruleset, network, &families[i], subnets[i], false, true);
-                add_masquerade(ruleset, network, &families[i], &families[i].loopback, false, false);
-        }
+        add_network_family(ruleset, network, &families[0], &network->subnet, &network->gateway);
+        add_network_family(ruleset, network, &families[1], &network->subnet6, &network->gateway6);
         /* With the kernel's bridge filter, traffic inside a network comes past the forward chain too. */
         struct rule rule = rule_begin(ruleset, "forward", network->name);
         match_interface(&rule, NFT_META_IIFNAME, NFT_CMP_EQ, network->bridge);
@@ -266,7 +310,6 @@ int firewall_apply(struct networks *networks, const struct firewall_network *act
                 return r;
         ruleset_begin(&ruleset, netfilter, networks->table);
         add_frame(&ruleset);
-        add_guard(&ruleset);
         for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
                 add_published(&ruleset, &families[i], true);
                 add_published(&ruleset, &families[i], false);

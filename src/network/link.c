@@ -3,7 +3,6 @@
 
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
-#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdlib.h>
@@ -158,26 +157,27 @@ void link_delete_queue(struct netlink *netlink, int index)
         request_link(netlink, RTM_DELLINK, NLM_F_ACK, index, &message);
 }
 
-void link_port_disable_queue(struct netlink *netlink, int index)
+static void port_setting_queue(struct netlink *netlink, const char *name, uint16_t setting, uint8_t value)
 {
         struct nlmsghdr *message;
-        request_link(netlink, RTM_SETLINK, NLM_F_ACK, index, &message)->ifi_family = AF_BRIDGE;
-        struct nlattr *port = mnl_attr_nest_start(message, IFLA_PROTINFO | NLA_F_NESTED);
-        mnl_attr_put_u8(message, IFLA_BRPORT_STATE, BR_STATE_DISABLED);
-        mnl_attr_nest_end(message, port);
+        request_link(netlink, RTM_NEWLINK, NLM_F_ACK, 0, &message);
+        mnl_attr_put_strz(message, IFLA_IFNAME, name);
+        struct nlattr *info = mnl_attr_nest_start(message, IFLA_LINKINFO);
+        mnl_attr_put_strz(message, IFLA_INFO_SLAVE_KIND, "bridge");
+        struct nlattr *data = mnl_attr_nest_start(message, IFLA_INFO_SLAVE_DATA);
+        mnl_attr_put_u8(message, setting, value);
+        mnl_attr_nest_end(message, data);
+        mnl_attr_nest_end(message, info);
 }
 
-void link_route_localnet_queue(struct netlink *netlink, int index)
+void link_port_disable_queue(struct netlink *netlink, const char *name)
 {
-        struct nlmsghdr *message;
-        request_link(netlink, RTM_SETLINK, NLM_F_ACK, index, &message);
-        struct nlattr *families = mnl_attr_nest_start(message, IFLA_AF_SPEC);
-        struct nlattr *family = mnl_attr_nest_start(message, AF_INET);
-        struct nlattr *settings = mnl_attr_nest_start(message, IFLA_INET_CONF);
-        mnl_attr_put_u32(message, IPV4_DEVCONF_ROUTE_LOCALNET, 1);
-        mnl_attr_nest_end(message, settings);
-        mnl_attr_nest_end(message, family);
-        mnl_attr_nest_end(message, families);
+        port_setting_queue(netlink, name, IFLA_BRPORT_STATE, BR_STATE_DISABLED);
+}
+
+void link_port_hairpin_queue(struct netlink *netlink, const char *name)
+{
+        port_setting_queue(netlink, name, IFLA_BRPORT_MODE, 1);
 }
 
 void address_add_queue(struct netlink *netlink, int index, const struct address *address, unsigned prefix)

@@ -46,9 +46,9 @@ void link_veth_queue(struct netlink *netlink, const struct veth *veth);
 void link_up_queue(struct netlink *netlink, int index);
 void link_delete_queue(struct netlink *netlink, int index);
 /* A bridge's port that takes and gives nothing any more: at once, where deleting it would wait for the kernel's readers. */
-void link_port_disable_queue(struct netlink *netlink, int index);
-/* Lets packets from and to 127.0.0.0/8 be routed through the interface. */
-void link_route_localnet_queue(struct netlink *netlink, int index);
+void link_port_disable_queue(struct netlink *netlink, const char *name);
+/* A port that also gives back what it took: for an instance that speaks to itself through a port that it publishes. */
+void link_port_hairpin_queue(struct netlink *netlink, const char *name);
 
 /* No duplicate address detection: the addresses are ours by lease. One that is there already is success. */
 void address_add_queue(struct netlink *netlink, int index, const struct address *address, unsigned prefix);

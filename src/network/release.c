@@ -18,16 +18,11 @@
 static int silence_port(struct networks *networks, const char *veth, struct error *err)
 {
         struct netlink *route;
-        struct link link;
         int r = networks_route(networks, &route, err);
-        if (!r)
-                r = link_find(route, veth, &link, err);
-        if (r == -ENODEV || (!r && !link.master))
-                return 0;
         if (r < 0)
                 return r;
-        link_port_disable_queue(route, link.index);
-        /* It may go at any moment by itself. */
+        link_port_disable_queue(route, veth);
+        /* It goes by itself with its namespace, at any moment; or was never made. */
         netlink_commit(route, NULL, NULL, "disabling a port of a bridge", NULL);
         return 0;
 }

@@ -260,6 +260,25 @@ void rule_load_payload(struct rule *rule, uint32_t base, uint32_t offset, uint32
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, register_number(reg));
 }
 
+void rule_write_header(struct rule *rule, uint32_t offset, const void *value, uint32_t size)
+{
+        struct nftnl_expr *immediate = expression(rule, "immediate"), *payload = expression(rule, "payload");
+        if (!immediate || !payload)
+                return;
+        nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, register_number(0));
+        nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, value, size);
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, size);
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_SREG, register_number(0));
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_FLAGS, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
+        /* IPv4 has a checksum of its own in its header, IPv6 has none. */
+        if (size == 4) {
+                nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+                nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, 10);
+        }
+}
+
 void rule_compare(struct rule *rule, uint32_t operation, const void *value, uint32_t size)
 {
         struct nftnl_expr *compare = expression(rule, "cmp");
