@@ -62,9 +62,8 @@ static int add_extended(struct walk *walk, int folder, const char *base, struct 
 static void note_holes(int fd, off_t size, struct archive_entry *entry)
 {
         off_t hole = lseek(fd, 0, SEEK_HOLE);
-        if (hole < 0 || hole >= size)
-                return;
-        for (off_t data = 0; data < size;) {
+        bool sparse = hole >= 0 && hole < size;
+        for (off_t data = 0; sparse && data < size;) {
                 data = lseek(fd, data, SEEK_DATA);
                 if (data < 0)
                         break;
@@ -74,7 +73,7 @@ static void note_holes(int fd, off_t size, struct archive_entry *entry)
                 archive_entry_sparse_add_entry(entry, data, hole - data);
                 data = hole;
         }
-        if (!archive_entry_sparse_count(entry))
+        if (sparse && !archive_entry_sparse_count(entry))
                 archive_entry_sparse_add_entry(entry, size, 0);
         lseek(fd, 0, SEEK_SET);
 }
