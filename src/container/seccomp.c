@@ -142,7 +142,7 @@ const char *seccomp_listener_metadata(const struct seccomp *seccomp)
         return seccomp ? seccomp->listener_metadata : NULL;
 }
 
-int seccomp_load(const struct seccomp *seccomp, struct error *err)
+int seccomp_apply(const struct seccomp *seccomp, struct error *err)
 {
         if (!seccomp)
                 return 0;

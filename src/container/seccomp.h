@@ -24,10 +24,13 @@ bool seccomp_has_notify(const struct seccomp *seccomp);
 const char *seccomp_listener_path(const struct seccomp *seccomp);
 const char *seccomp_listener_metadata(const struct seccomp *seccomp);
 
-/* Loads it into the calling thread. Returns 0, or a notify descriptor (> 0) where the filter has SCMP_ACT_NOTIFY, or -errno. */
-int seccomp_load(const struct seccomp *seccomp, struct error *err);
+/*
+ * Loads it into the calling thread (libseccomp has the name seccomp_load). Returns 0, or a notify descriptor (> 0) where the
+ * filter has SCMP_ACT_NOTIFY, or -errno.
+ */
+int seccomp_apply(const struct seccomp *seccomp, struct error *err);
 
-/* Sends the notify descriptor with `state` (a "container process state" object, section "The Container Process State") to listenerPath. */
+/* Sends the notify descriptor with `state` (the specification's "container process state") to listenerPath. */
 int seccomp_send_notify(const struct seccomp *seccomp, int notify, const json_t *state, struct error *err);
 
 /* The "seccomp" object for `features`. */

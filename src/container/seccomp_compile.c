@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "container/seccomp_stub.h"
 
 /* Changes whenever the same profile gives another program. */
 #define COMPILER_VERSION 1
@@ -109,9 +110,31 @@ static int parse_argument(const struct json_at *at, struct scmp_arg_cmp *argumen
         return json_misfit(at, "has the unknown op \"%s\"", name);
 }
 
-static int add_architectures(const struct json_at *at, scmp_filter_ctx context, struct error *err)
+/* A filter in the making. */
+struct compilation {
+        scmp_filter_ctx context;
+        uint32_t default_action;
+        bool notify;
+        struct seccomp_newest newest[SECCOMP_ARCHITECTURES_MAX]; /* one for each architecture in the filter */
+        size_t architectures;
+};
+
+static int add_architecture(struct compilation *compilation, const char *name, uint32_t token, struct error *err)
+{
+        int r = seccomp_arch_add(compilation->context, token);
+        /* -EDOM: of the other byte order, so no program of it runs on this kernel. */
+        if (r == -EEXIST || r == -EDOM)
+                return 0;
+        if (r < 0)
+                return error_code(err, r, "cannot add the architecture %s to a seccomp filter", name);
+        compilation->newest[compilation->architectures++].architecture = token;
+        return 0;
+}
+
+static int add_architectures(const struct json_at *at, struct compilation *compilation, struct error *err)
 {
         struct json_at array = json_get_array(at, "architectures");
+        compilation->newest[compilation->architectures++].architecture = seccomp_arch_native();
         for (size_t i = 0; i < json_count(&array); i++) {
                 struct json_at element = json_element(&array, i);
                 const char *name = json_string_at(&element);
@@ -123,12 +146,22 @@ static int add_architectures(const struct json_at *at, scmp_filter_ctx context, 
                 if (known == ARRAY_SIZE(architectures))
                         return json_misfit(&element, "is the unknown architecture \"%s\"", name);
                 uint32_t token = seccomp_arch_resolve_name(architectures[known].library);
-                int r = token ? seccomp_arch_add(context, token) : 0;
-                /* -EDOM: of the other byte order, so no program of it runs on this kernel. */
-                if (r < 0 && r != -EEXIST && r != -EDOM)
-                        return error_code(err, r, "cannot add the architecture %s to a seccomp filter", name);
+                int r = token ? add_architecture(compilation, name, token, err) : 0;
+                if (r < 0)
+                        return r;
         }
         return json_failed(&array);
+}
+
+static void note_numbers(struct compilation *compilation, const char *name)
+{
+        for (size_t i = 0; i < compilation->architectures; i++) {
+                struct seccomp_newest *newest = &compilation->newest[i];
+                int number = seccomp_syscall_resolve_name_arch(newest->architecture, name);
+                /* Calls that the architecture lacks have negative numbers. */
+                if (number >= 0 && (uint32_t)number > newest->number)
+                        newest->number = (uint32_t)number;
+        }
 }
 
 struct rule {
@@ -174,8 +207,30 @@ static int add_rule(scmp_filter_ctx context, const struct rule *rule, int number
         return 0;
 }
 
-static int add_rules(const struct json_at *at, scmp_filter_ctx context, uint32_t default_action, bool *notify,
+static int add_names(struct compilation *compilation, const struct json_at *names, const struct rule *rule,
                      struct error *err)
+{
+        for (size_t i = 0; i < json_count(names); i++) {
+                struct json_at at = json_element(names, i);
+                const char *name = json_string_at(&at);
+                if (!name)
+                        return json_failed(names);
+                int number = seccomp_syscall_resolve_name(name);
+                if (number == __NR_SCMP_ERROR)
+                        continue;
+                note_numbers(compilation, name);
+                /* libseccomp refuses a rule that only says what is the default. */
+                if (rule->action == compilation->default_action)
+                        continue;
+                int r = add_rule(compilation->context, rule, number);
+                if (r < 0)
+                        return error_code(err, r, "cannot add a rule for %s to a seccomp filter", name);
+                compilation->notify |= rule->action == SCMP_ACT_NOTIFY;
+        }
+        return json_failed(names);
+}
+
+static int add_rules(const struct json_at *at, struct compilation *compilation, struct error *err)
 {
         struct json_at array = json_get_array(at, "syscalls");
         for (size_t i = 0; i < json_count(&array); i++) {
@@ -186,22 +241,18 @@ static int add_rules(const struct json_at *at, scmp_filter_ctx context, uint32_t
                         return json_failed(at);
                 if (!json_count(&names) && !json_failed(at))
                         return json_misfit(&element, "must have names of system calls");
-                for (size_t j = 0; j < json_count(&names); j++) {
-                        struct json_at name_at = json_element(&names, j);
-                        const char *name = json_string_at(&name_at);
-                        if (!name)
-                                return json_failed(at);
-                        int number = seccomp_syscall_resolve_name(name);
-                        /* libseccomp refuses a rule that only says what is the default. */
-                        if (number == __NR_SCMP_ERROR || rule.action == default_action)
-                                continue;
-                        int r = add_rule(context, &rule, number);
-                        if (r < 0)
-                                return error_code(err, r, "cannot add a rule for %s to a seccomp filter", name);
-                        *notify |= rule.action == SCMP_ACT_NOTIFY;
-                }
+                int r = add_names(compilation, &names, &rule, err);
+                if (r < 0)
+                        return r;
         }
         return json_failed(&array);
+}
+
+/* Whether the default lets calls happen, or says ENOSYS itself. */
+static bool needs_stub(uint32_t default_action)
+{
+        return default_action != SCMP_ACT_ALLOW && default_action != SCMP_ACT_LOG &&
+               default_action != SCMP_ACT_ERRNO(ENOSYS) && (default_action & 0xffff0000) != SCMP_ACT_TRACE(0);
 }
 
 static int export_program(scmp_filter_ctx context, struct seccomp_program *program, struct error *err)
@@ -229,23 +280,38 @@ static int export_program(scmp_filter_ctx context, struct seccomp_program *progr
 
 int seccomp_compile(const struct json_at *at, struct seccomp_program *program, struct error *err)
 {
-        uint32_t default_action;
-        int r = parse_action(at, "defaultAction", "defaultErrnoRet", &default_action);
+        struct compilation compilation = { 0 };
+        int r = parse_action(at, "defaultAction", "defaultErrnoRet", &compilation.default_action);
         if (r < 0)
                 return r;
-        if (default_action == SCMP_ACT_NOTIFY)
+        if (compilation.default_action == SCMP_ACT_NOTIFY)
                 return json_misfit(at, "has SCMP_ACT_NOTIFY as defaultAction: then even the system call that hands the "
                                    "listener over would wait for it");
-        _cleanup_(seccomp_context) void *context = seccomp_init(default_action);
+        _cleanup_(seccomp_context) void *context = seccomp_init(compilation.default_action);
         if (!context)
                 return error_memory(err);
+        compilation.context = context;
         r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+        /* A tree of comparisons in place of a list takes longer to compile, which is done once, and a third of the time to load:
+         * the kernel tries every number of every architecture then. */
+        if (!r)
+                r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         if (r < 0)
                 return error_code(err, r, "cannot set up a seccomp filter");
-        r = add_architectures(at, context, err);
+        r = add_architectures(at, &compilation, err);
         if (!r)
-                r = add_rules(at, context, default_action, &program->notify, err);
-        return r < 0 ? r : export_program(context, program, err);
+                r = add_rules(at, &compilation, err);
+        if (!r)
+                r = export_program(context, program, err);
+        if (r < 0)
+                return r;
+        program->notify = compilation.notify;
+        if (!needs_stub(compilation.default_action))
+                return 0;
+        r = seccomp_stub_prepend(program, compilation.newest, compilation.architectures, err);
+        if (r < 0)
+                free(TAKE_PTR(program->filter));
+        return r;
 }
 
 void seccomp_compiler_identity(char *text, size_t size)
