@@ -357,7 +357,10 @@ int dbus_wait_job(struct dbus *bus, const char *job, char **result, struct error
 
 /* ---- connecting ---- */
 
-/* SASL EXTERNAL: the kernel tells the other end who we are; the line says who we claim to be, in hexadecimal. */
+/*
+ * SASL EXTERNAL: the kernel tells the other end who we are; the line says who we claim to be, in hexadecimal. BEGIN goes along,
+ * before the answer: systemd's private socket forgets to look at a message that arrives in one read with a later BEGIN.
+ */
 static int authenticate(struct dbus *bus)
 {
         char user[16], line[128] = "";
@@ -365,7 +368,7 @@ static int authenticate(struct dbus *bus)
         size_t length = (size_t)snprintf(line, sizeof(line), "%cAUTH EXTERNAL ", 0);
         for (const char *digit = user; *digit; digit++)
                 length += (size_t)snprintf(line + length, sizeof(line) - length, "%02x", (unsigned)*digit);
-        length += (size_t)snprintf(line + length, sizeof(line) - length, "\r\n");
+        length += (size_t)snprintf(line + length, sizeof(line) - length, "\r\nBEGIN\r\n");
         int r = send_bytes(bus, line, length);
 
         /* Byte by byte: what follows the line belongs to the messages. */
@@ -376,9 +379,7 @@ static int authenticate(struct dbus *bus)
         }
         if (r < 0)
                 return r;
-        if (strncmp(line, "OK ", 3))
-                return -EACCES;
-        return send_bytes(bus, "BEGIN\r\n", strlen("BEGIN\r\n"));
+        return strncmp(line, "OK ", 3) ? -EACCES : 0;
 }
 
 static int greet(struct dbus *bus, struct error *err)

@@ -64,9 +64,9 @@ static void peer_answer(struct peer *peer, const char *greeting, const struct te
         if (read(fd, &zero, 1) != 1 || zero)
                 _exit(1);
         read_line(fd, expected);
+        read_line(fd, "BEGIN\r\n");
         write_all(fd, greeting, strlen(greeting));
         if (!strncmp(greeting, "OK", 2)) {
-                read_line(fd, "BEGIN\r\n");
                 if (read(fd, call, sizeof(call)) < 16)
                         _exit(1);
                 write_all(fd, answer->data, answer->length);
