@@ -81,7 +81,8 @@ char *hosts_block(const struct leases *leases)
 
 /* A network as far as hosts files need it. */
 struct view {
-        struct leases *leases; /* borrowed in the first view, owned by the others */
+        const struct leases *leases;
+        struct leases *loaded; /* what `leases` points to, unless that is the caller's */
         struct address gateway;
         char *block;
 };
@@ -89,24 +90,26 @@ struct view {
 struct views {
         struct view *views;
         size_t count;
+        size_t changed; /* index; SIZE_MAX: not among them */
 };
 
 static void views_clear(struct views *views)
 {
         for (size_t i = 0; i < views->count; i++) {
                 free(views->views[i].block);
-                if (!i)
+                if (!views->views[i].loaded)
                         continue;
-                leases_clear(views->views[i].leases);
-                free(views->views[i].leases);
+                leases_clear(views->views[i].loaded);
+                free(views->views[i].loaded);
         }
         free(views->views);
 }
 
-static int add_view(struct views *views, const struct network *network, struct leases *leases, struct error *err)
+static int add_view(struct views *views, const struct network *network, const struct leases *leases,
+                    struct leases *loaded, struct error *err)
 {
         struct view *view = &views->views[views->count++];
-        *view = (struct view){ leases, network->gateway, hosts_block(leases) };
+        *view = (struct view){ leases, loaded, network->gateway, hosts_block(leases) };
         return view->block ? 0 : error_memory(err);
 }
 
@@ -124,10 +127,10 @@ static int load_view(struct networks *networks, const char *name, struct views *
                 free(leases);
                 return r;
         }
-        return add_view(views, &network, leases, err);
+        return add_view(views, &network, leases, leases, err);
 }
 
-/* The network that changes, then all others that have leases. */
+/* All networks that have leases, in the order of their names; views->changed is the one that changes. */
 static int load_views(struct networks *networks, const struct network *network, const struct leases *leases,
                       struct views *views, struct error *err)
 {
@@ -138,10 +141,14 @@ static int load_views(struct networks *networks, const struct network *network, 
         views->views = calloc(list_length(names) + 1, sizeof(*views->views));
         if (!views->views)
                 return error_memory(err);
-        r = add_view(views, network, (struct leases *)leases, err);
-        for (size_t i = 0; !r && names && names[i]; i++)
-                if (strcmp(names[i], network->name))
+        for (size_t i = 0; !r && names && names[i]; i++) {
+                if (strcmp(names[i], network->name)) {
                         r = load_view(networks, names[i], views, err);
+                } else {
+                        views->changed = views->count;
+                        r = add_view(views, network, leases, NULL, err);
+                }
+        }
         return r;
 }
 
@@ -178,31 +185,29 @@ static size_t common_prefix(const char *a, const char *b)
         return n;
 }
 
-/* What the changing network's leases have in common: the same for every file. */
+/* What the files have in common. */
 struct change {
         const struct views *views;
-        const char *before;
+        const char *before; /* the changing network's block, as it was */
         size_t kept;
 };
 
 /* The fixed lines, the instance's own extra hosts, then the lines of all on its networks. */
 static void compose(const struct lease *lease, const struct change *change, struct text *text, struct known *known)
 {
-        const struct view *first = &change->views->views[0];
-        bool alone = true;
+        const struct views *views = change->views;
+        size_t blocks = 0;
         text_append(text, fixed_lines);
-        append_extra(text, lease->extra_hosts, &first->gateway);
+        append_extra(text, lease->extra_hosts, &views->views[views->changed].gateway);
         size_t head = text->length;
-        text_append(text, first->block);
-        for (size_t i = 1; i < change->views->count; i++) {
-                const struct view *view = &change->views->views[i];
-                if (!leases_find(view->leases, lease->instance))
+        for (size_t i = 0; i < views->count; i++) {
+                if (i != views->changed && !leases_find(views->views[i].leases, lease->instance))
                         continue;
-                text_append(text, view->block);
-                alone = false;
+                text_append(text, views->views[i].block);
+                blocks++;
         }
         *known = (struct known){ 0 };
-        if (alone && change->before)
+        if (blocks == 1 && change->before)
                 *known = (struct known){ head + change->kept, head + strlen(change->before) };
 }
 
@@ -219,11 +224,12 @@ static int update_file(const struct lease *lease, const struct change *change, b
 int hosts_update(struct networks *networks, const struct network *network, const struct leases *leases,
                  const char *before, const char *instance, struct error *err)
 {
-        __attribute__((cleanup(views_clear))) struct views views = { 0 };
+        __attribute__((cleanup(views_clear))) struct views views = { .changed = SIZE_MAX };
         int result = load_views(networks, network, leases, &views, err);
-        if (result < 0)
+        if (result < 0 || views.changed == SIZE_MAX)
                 return result;
-        const struct change change = { &views, before, before ? common_prefix(before, views.views[0].block) : 0 };
+        const struct change change = { &views, before,
+                                       before ? common_prefix(before, views.views[views.changed].block) : 0 };
         for (size_t i = 0; i < leases->count; i++) {
                 const struct lease *lease = &leases->entries[i];
                 bool own = instance && !strcmp(lease->instance, instance);

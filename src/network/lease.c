@@ -307,6 +307,11 @@ int leases_assign(struct leases *leases, const struct network *network, struct l
                               &lease->address6, err);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 int leases_networks(struct networks *networks, char ***names, struct error *err)
 {
         _cleanup_closedir_ DIR *folder = NULL;
@@ -320,5 +325,7 @@ int leases_networks(struct networks *networks, char ***names, struct error *err)
                 if (network_name_valid(entry->d_name) && list_append(names, entry->d_name) < 0)
                         return error_memory(err);
         }
+        if (*names)
+                qsort(*names, list_length(*names), sizeof(**names), compare_names);
         return 0;
 }

@@ -55,5 +55,5 @@ void leases_remove(struct leases *leases, struct lease *lease);
 /* Chooses lease->address and address6 where they are not given (family 0), or checks that they are free. */
 int leases_assign(struct leases *leases, const struct network *network, struct lease *lease, struct error *err);
 
-/* Names of the networks that have a file of leases, an owned list. */
+/* Names of the networks that have a file of leases, an owned list in the order of the names. */
 int leases_networks(struct networks *networks, char ***names, struct error *err);

@@ -64,10 +64,14 @@ static int refuse_removal(const char *name, const struct leases *leases, struct 
                          text_failed(&text) ? "instances" : text.data);
 }
 
+/* Under the lock, without leases. The definition goes last: as long as it is there, all of this can be done again. */
 static int remove_network(struct networks *networks, const struct network *network, struct error *err)
 {
+        static const struct leases none;
         char file[80];
-        int r = bridge_remove(networks, network, err);
+        int r = sweep_ports(networks, network, &none, err);
+        if (!r)
+                r = bridge_remove(networks, network, err);
         test_point("network.remove.bridge-removed");
         if (!r)
                 r = leases_drop(networks, network->name, err);

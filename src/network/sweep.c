@@ -53,8 +53,7 @@ static int find_stale_port(const struct link *link, void *data)
         return 0;
 }
 
-static int delete_stale_ports(struct networks *networks, const struct network *network, const struct leases *leases,
-                              struct error *err)
+int sweep_ports(struct networks *networks, const struct network *network, const struct leases *leases, struct error *err)
 {
         struct netlink *route;
         struct link bridge;
@@ -82,7 +81,7 @@ static int sweep_network(const struct network *network, void *data)
         if (!r)
                 r = drop_stale_leases(networks, network, &leases, NULL);
         if (!r)
-                r = delete_stale_ports(networks, network, &leases, NULL);
+                r = sweep_ports(networks, network, &leases, NULL);
         if (r < 0 || leases.count)
                 return r;
         r = bridge_remove(networks, network, NULL);

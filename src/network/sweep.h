@@ -8,13 +8,16 @@
  */
 #pragma once
 
-#include "network/handle.h"
+#include "network/lease.h"
 
 /*
  * Under networks_lock(): drops leases whose instance's pin is gone, deletes bridge ports without a lease, bridges without
  * leases, and the nftables table with the last of them.
  */
 int sweep_now(struct networks *networks, struct error *err);
+
+/* Under networks_lock(): deletes the veth pairs on the network's bridge that no lease names. */
+int sweep_ports(struct networks *networks, const struct network *network, const struct leases *leases, struct error *err);
 
 /* Starts a process that lets a second pass and then sweeps; does nothing where one is waiting already. */
 void sweep_later(struct networks *networks);
