@@ -149,8 +149,10 @@ static int check_reuse(const struct cgroup_directory *directory, pid_t placehold
         snprintf(expected, sizeof(expected), "%d", (int)placeholder);
         ssize_t n = control_read(directory->fd, "cgroup.procs", value, sizeof(value));
         if (n > 0 && strcmp(value, expected))
-                return error_set(err, -EBUSY, "the control group %s holds processes already (%.*s…); choose another cgroupsPath or id",
-                                 directory->path, (int)strcspn(value, "\n"), value);
+                return error_set(
+                        err, -EBUSY,
+                        "the control group %s holds processes already (%.*s…); choose another cgroupsPath or id",
+                        directory->path, (int)strcspn(value, "\n"), value);
         bool frozen = control_read(directory->fd, "freezer.state", value, sizeof(value)) > 0 && strcmp(value, "THAWED");
         if (!frozen)
                 frozen = control_read(directory->fd, "cgroup.freeze", value, sizeof(value)) > 0 && !strcmp(value, "1");
@@ -184,9 +186,12 @@ static int make_directory(struct cgroup_directory *directory, pid_t placeholder,
         if (r < 0 || directory->version != 1 || !(directory->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET)))
                 return r;
 
-        _cleanup_free_ char *parent = strndup(directory->path, (size_t)(strrchr(directory->path, '/') - directory->path));
+        _cleanup_free_ char *parent =
+                strndup(directory->path, (size_t)(strrchr(directory->path, '/') - directory->path));
         r = parent ? inherit_cpuset(parent, directory->fd) : -ENOMEM;
-        return r < 0 ? error_code(err, r, "cannot give the control group %s the processors of its parent", directory->path) : 0;
+        return r < 0 ? error_code(err, r, "cannot give the control group %s the processors of its parent",
+                                  directory->path)
+                     : 0;
 }
 
 static bool no_permission(int code)
@@ -263,7 +268,8 @@ static int create_scope(struct cgroup_layout *layout, struct cgroup_place *place
 {
         _cleanup_free_ char *unit = NULL, *landed = NULL;
         bool only_v2 = layout->count == 1 && layout->hierarchies[0].version == 2;
-        int started = cgroup_scope_start(place->below, place->rootless, only_v2, resources, &unit, &place->placeholder, &landed, err);
+        int started = cgroup_scope_start(place->below, place->rootless, only_v2, resources, &unit, &place->placeholder,
+                                         &landed, err);
         if (started < 0)
                 return started;
         if (started) {

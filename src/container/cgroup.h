@@ -2,10 +2,11 @@
 /*
  * The control groups of one container, on cgroup v1, v2 and hosts with both (hybrid).
  *
- * OCI runtime-spec config-linux.md, "Control groups"; Linux admin-guide/cgroup-v1 and cgroup-v2.rst. On v1 and hybrid hosts a
- * container has one directory in every mounted hierarchy (named ones and the v2 mount included); on v2 it has one. Which limit
- * is kept by which hierarchy is decided for each controller, so a hybrid host whose v2 mount holds some controllers works.
- * The host's layout is read from /proc/self/mountinfo and /proc/self/cgroup once, at cgroup_create() or cgroup_load().
+ * OCI runtime-spec config-linux.md, "Control groups"; Linux admin-guide/cgroup-v1 and cgroup-v2.rst. On v1 and hybrid
+ * hosts a container has one directory in every mounted hierarchy (named ones and the v2 mount included); on v2 it has
+ * one. Which limit is kept by which hierarchy is decided for each controller, so a hybrid host whose v2 mount holds
+ * some controllers works. The host's layout is read from /proc/self/mountinfo and /proc/self/cgroup once, at
+ * cgroup_create() or cgroup_load().
  */
 #pragma once
 
@@ -39,18 +40,22 @@ void cgroup_free(struct cgroup *cgroup); /* the handle only */
 json_t *cgroup_save(const struct cgroup *cgroup);
 int cgroup_load(const json_t *saved, struct cgroup **cgroup, struct error *err);
 
-/* A descriptor of the v2 directory for clone3(CLONE_INTO_CGROUP), or -1 where processes must be moved with cgroup_join(). Borrowed. */
+/*
+ * A descriptor of the v2 directory for clone3(CLONE_INTO_CGROUP), or -1 where processes must be moved with
+ * cgroup_join(). Borrowed.
+ */
 int cgroup_directory(const struct cgroup *cgroup);
 /*
- * Moves a process into every hierarchy (those that CLONE_INTO_CGROUP did not cover when `only_v1`). pid 0: the caller itself,
- * which must have one thread only. That is the fast way on v1: moving another process, or several threads, waits for the
- * host's RCU grace period, some 10 ms. So: CLONE_INTO_CGROUP where cgroup_directory() is there, then 0 with only_v1 from the child.
+ * Moves a process into every hierarchy (those that CLONE_INTO_CGROUP did not cover when `only_v1`). pid 0: the caller
+ * itself, which must have one thread only. That is the fast way on v1: moving another process, or several threads,
+ * waits for the host's RCU grace period, some 10 ms. So: CLONE_INTO_CGROUP where cgroup_directory() is there, then 0
+ * with only_v1 from the child.
  */
 int cgroup_join(const struct cgroup *cgroup, pid_t pid, bool only_v1, struct error *err);
 
 /*
- * Opens the files that cgroup_join(…, 0, …) writes to, with the caller's rights: a child that has entered a user namespace, or
- * has no descriptors to spare, can join all the same. Optional.
+ * Opens the files that cgroup_join(…, 0, …) writes to, with the caller's rights: a child that has entered a user
+ * namespace, or has no descriptors to spare, can join all the same. Optional.
  */
 int cgroup_prepare_join(struct cgroup *cgroup, struct error *err);
 

@@ -27,8 +27,8 @@ static bool has(const struct cgroup_directory *directory, const char *file)
         return !faccessat(directory->fd, file, F_OK, 0);
 }
 
-static int put(const struct cgroup_directory *directory, const char *field, size_t i, const char *file, const char *value,
-               struct error *err)
+static int put(const struct cgroup_directory *directory, const char *field, size_t i, const char *file,
+               const char *value, struct error *err)
 {
         int r = control_write(directory->fd, file, value);
         if (!r)
@@ -37,12 +37,13 @@ static int put(const struct cgroup_directory *directory, const char *field, size
         if (i != SIZE_MAX)
                 snprintf(place, sizeof(place), "[%zu]", i);
         if (r == -ENOENT)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.blockIO.%s%s: this kernel has no control file %s/%s; it needs "
-                                 "an I/O scheduler that keeps weights (modprobe bfq), or remove the limit", field, place,
-                                 directory->path, file);
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.blockIO.%s%s: this kernel has no control file %s/%s; it needs "
+                                 "an I/O scheduler that keeps weights (modprobe bfq), or remove the limit",
+                                 field, place, directory->path, file);
         if (r == -ENODEV || r == -ENXIO)
-                return error_set(err, r, "linux.resources.blockIO.%s%s: there is no block device that \"%s\" names", field, place,
-                                 value);
+                return error_set(err, r, "linux.resources.blockIO.%s%s: there is no block device that \"%s\" names",
+                                 field, place, value);
         return error_code(err, r, "linux.resources.blockIO.%s%s: cannot write \"%s\" to %s/%s", field, place, value,
                           directory->path, file);
 }
@@ -75,8 +76,10 @@ static int put_weight(const struct cgroup_directory *directory, const char *fiel
         if (!weight.present)
                 return 0;
         if (!file)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.blockIO.%s: cgroup v2, which this host uses, has no weight for "
-                                 "leaves; set weight instead", field);
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.blockIO.%s: cgroup v2, which this host uses, has no weight for "
+                                 "leaves; set weight instead",
+                                 field);
         uint64_t value = (uint64_t)weight.value;
         if (converted && value)
                 value = io_weight_of_block_weight(value);
@@ -94,20 +97,24 @@ static int apply_weights(const struct cgroup_directory *directory, const struct 
         if (!resources->block.weight.present && !resources->block.leaf_weight.present && !devices->count)
                 return 0;
         struct weight_files files = weight_files(directory);
-        int r = put_weight(directory, "weight", SIZE_MAX, files.weight, NULL, resources->block.weight, files.converted, err);
+        int r = put_weight(directory, "weight", SIZE_MAX, files.weight, NULL, resources->block.weight, files.converted,
+                           err);
         if (!r)
-                r = put_weight(directory, "leafWeight", SIZE_MAX, files.leaf, NULL, resources->block.leaf_weight, false, err);
+                r = put_weight(directory, "leafWeight", SIZE_MAX, files.leaf, NULL, resources->block.leaf_weight, false,
+                               err);
         for (size_t i = 0; !r && i < devices->count; i++) {
                 const struct block_limit *device = &devices->items[i];
-                r = put_weight(directory, "weightDevice", i, files.device, device, device->weight, files.converted, err);
+                r = put_weight(directory, "weightDevice", i, files.device, device, device->weight, files.converted,
+                               err);
                 if (!r)
-                        r = put_weight(directory, "weightDevice", i, files.leaf_device, device, device->leaf_weight, false, err);
+                        r = put_weight(directory, "weightDevice", i, files.leaf_device, device, device->leaf_weight,
+                                       false, err);
         }
         return r;
 }
 
-static int apply_throttle(const struct cgroup_directory *directory, enum throttle throttle, const struct block_limits *limits,
-                          struct error *err)
+static int apply_throttle(const struct cgroup_directory *directory, enum throttle throttle,
+                          const struct block_limits *limits, struct error *err)
 {
         for (size_t i = 0; i < limits->count; i++) {
                 const struct block_limit *limit = &limits->items[i];

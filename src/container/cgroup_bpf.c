@@ -12,7 +12,7 @@
 #define PROGRAM_NAME "onggi_devices"
 #define ATTACHED_MAX 64
 /* A rule's longest form, and the head and tail of a program. */
-#define RULE_LENGTH 8
+#define RULE_LENGTH  8
 #define FRAME_LENGTH 8
 
 static int bpf(int command, union bpf_attr *attributes)
@@ -23,8 +23,15 @@ static int bpf(int command, union bpf_attr *attributes)
 
 /* ---- the program ---- */
 
-enum { R_RESULT = BPF_REG_0, R_CONTEXT = BPF_REG_1, R_TYPE = BPF_REG_2, R_ACCESS = BPF_REG_3, R_MAJOR = BPF_REG_4,
-       R_MINOR = BPF_REG_5, R_SCRATCH = BPF_REG_6 };
+enum {
+        R_RESULT = BPF_REG_0,
+        R_CONTEXT = BPF_REG_1,
+        R_TYPE = BPF_REG_2,
+        R_ACCESS = BPF_REG_3,
+        R_MAJOR = BPF_REG_4,
+        R_MINOR = BPF_REG_5,
+        R_SCRATCH = BPF_REG_6
+};
 
 struct program {
         struct bpf_insn *code;
@@ -60,8 +67,8 @@ static void emit_unless(struct program *program, unsigned at, int value)
 }
 
 /*
- * R_ACCESS holds the bits of the request that no later rule has decided. A denying rule ends it if it speaks of any of them,
- * an allowing one takes its bits away and ends it when none is left.
+ * R_ACCESS holds the bits of the request that no later rule has decided. A denying rule ends it if it speaks of any of
+ * them, an allowing one takes its bits away and ends it when none is left.
  */
 static void emit_rule(struct program *program, const struct device_rule *rule)
 {
@@ -134,17 +141,21 @@ static int load(const struct bpf_insn *program, size_t length, struct error *err
         if (fd >= 0)
                 return fd;
         if (fd == -EPERM)
-                return error_set(err, fd, "the kernel refuses an eBPF program for device rules (CAP_BPF and CAP_NET_ADMIN, or "
+                return error_set(err, fd,
+                                 "the kernel refuses an eBPF program for device rules (CAP_BPF and CAP_NET_ADMIN, or "
                                  "CAP_SYS_ADMIN, are needed)");
         if (fd == -EINVAL || fd == -ENOSYS)
-                return error_code(err, fd, "cannot load an eBPF program for device rules; the kernel needs CONFIG_CGROUP_BPF");
+                return error_code(err, fd,
+                                  "cannot load an eBPF program for device rules; the kernel needs CONFIG_CGROUP_BPF");
         return error_code(err, fd, "cannot load an eBPF program for device rules");
 }
 
 static bool is_ours(int fd)
 {
         struct bpf_prog_info info = { 0 };
-        union bpf_attr attributes = { .info.bpf_fd = (uint32_t)fd, .info.info_len = sizeof(info), .info.info = (uintptr_t)&info };
+        union bpf_attr attributes = { .info.bpf_fd = (uint32_t)fd,
+                                      .info.info_len = sizeof(info),
+                                      .info.info = (uintptr_t)&info };
         return !bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) && !strncmp(info.name, PROGRAM_NAME, sizeof(info.name));
 }
 

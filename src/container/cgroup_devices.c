@@ -28,7 +28,8 @@ static const struct device_rule default_rules[] = {
 
 static bool is_everything(const struct device_rule *rule)
 {
-        return rule->type == 'a' && rule->major == DEVICE_ANY && rule->minor == DEVICE_ANY && rule->access == DEVICE_ALL;
+        return rule->type == 'a' && rule->major == DEVICE_ANY && rule->minor == DEVICE_ANY &&
+               rule->access == DEVICE_ALL;
 }
 
 int device_rules(const struct resources *resources, struct device_rule **rules, size_t *count, struct error *err)
@@ -128,9 +129,12 @@ static int remove_exceptions(struct device_list *list, const struct device_rule 
                         char wide[48], narrow[48];
                         rule_text(&there, wide);
                         rule_text(rule, narrow);
-                        return error_set(err, -EOPNOTSUPP, "linux.resources.devices: a rule %s \"%s\", a part of what an earlier "
-                                         "rule says of \"%s\"; the cgroup v1 of this host cannot hold that, name the devices one by one",
-                                         rule->allow ? "allows" : "denies", narrow, wide);
+                        return error_set(
+                                err, -EOPNOTSUPP,
+                                "linux.resources.devices: a rule %s \"%s\", a part of what an earlier "
+                                "rule says of \"%s\"; the cgroup v1 of this host cannot hold that, name the devices "
+                                "one by one",
+                                rule->allow ? "allows" : "denies", narrow, wide);
                 }
                 if (touched)
                         there.access &= ~rule->access;
@@ -179,8 +183,8 @@ static bool is_exception(const struct device_list *list, const char *line, size_
 }
 
 /*
- * The kernel's list of a container that may be running: additions first, then what is too much goes, so no device that is allowed
- * before and after is denied in between. 1 if the default itself has to change, and so the list starts anew.
+ * The kernel's list of a container that may be running: additions first, then what is too much goes, so no device that
+ * is allowed before and after is denied in between. 1 if the default itself has to change, and so the list starts anew.
  */
 static int update_list(int directory, int allow, int deny, const struct device_list *list)
 {
@@ -210,7 +214,8 @@ static int update_list(int directory, int allow, int deny, const struct device_l
         return r;
 }
 
-static int apply_list(const struct cgroup_directory *directory, const struct device_list *list, bool running, struct error *err)
+static int apply_list(const struct cgroup_directory *directory, const struct device_list *list, bool running,
+                      struct error *err)
 {
         _cleanup_close_ int allow = openat(directory->fd, "devices.allow", O_WRONLY | O_CLOEXEC);
         _cleanup_close_ int deny = openat(directory->fd, "devices.deny", O_WRONLY | O_CLOEXEC);
@@ -218,15 +223,17 @@ static int apply_list(const struct cgroup_directory *directory, const struct dev
                 return error_errno(err, "cannot open %s/devices.%s", directory->path, allow < 0 ? "allow" : "deny");
         int r = running ? update_list(directory->fd, allow, deny, list) : 1;
         if (r <= 0)
-                return r < 0 ? error_code(err, r, "linux.resources.devices: cannot change %s/devices.list", directory->path) : 0;
+                return r < 0 ? error_code(err, r, "linux.resources.devices: cannot change %s/devices.list",
+                                          directory->path)
+                             : 0;
         r = write_rule(list->allow ? allow : deny, "a");
         for (size_t i = 0; !r && i < list->count; i++) {
                 char text[48];
                 rule_text(&list->exceptions[i], text);
                 r = write_rule(list->allow ? deny : allow, text);
                 if (r < 0)
-                        return error_code(err, r, "linux.resources.devices: cannot write \"%s\" to %s/devices.%s%s", text,
-                                          directory->path, list->allow ? "deny" : "allow",
+                        return error_code(err, r, "linux.resources.devices: cannot write \"%s\" to %s/devices.%s%s",
+                                          text, directory->path, list->allow ? "deny" : "allow",
                                           r == -EPERM ? " (the control group above does not allow it)" : "");
         }
         return r < 0 ? error_code(err, r, "linux.resources.devices: cannot set the default of %s", directory->path) : 0;
@@ -234,8 +241,8 @@ static int apply_list(const struct cgroup_directory *directory, const struct dev
 
 /* ---- both ---- */
 
-static int apply_v1(const struct cgroup_directory *directory, const struct device_rule *rules, size_t count, bool running,
-                    struct error *err)
+static int apply_v1(const struct cgroup_directory *directory, const struct device_rule *rules, size_t count,
+                    bool running, struct error *err)
 {
         struct device_list list;
         int r = device_list_build(rules, count, &list, err);
@@ -246,7 +253,8 @@ static int apply_v1(const struct cgroup_directory *directory, const struct devic
         return r;
 }
 
-static int apply_v2(const struct cgroup_directory *directory, const struct device_rule *rules, size_t count, struct error *err)
+static int apply_v2(const struct cgroup_directory *directory, const struct device_rule *rules, size_t count,
+                    struct error *err)
 {
         _cleanup_free_ struct bpf_insn *program = NULL;
         size_t length = 0;
@@ -270,7 +278,8 @@ int cgroup_apply_devices(const struct cgroup *cgroup, const struct resources *re
         else if (v2)
                 r = apply_v2(v2, rules, count, err);
         else if (!cgroup->rootless)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.devices: this host has neither the devices controller of "
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.devices: this host has neither the devices controller of "
                                  "cgroup v1 nor cgroup v2, so no device can be denied; mount one of them");
         /* An ordinary user cannot make device nodes that the host's file permissions do not guard. */
         return cgroup->rootless && (r == -EPERM || r == -EACCES) ? 0 : r;

@@ -2,9 +2,9 @@
 /*
  * Which device nodes a container may open or make: linux.resources.devices in order, then what every container has.
  *
- * The last rule that speaks of a device and an access decides it; what none speaks of is denied. On v2 an eBPF program holds the
- * rules just so. A v1 devices cgroup holds less: a default and a list of exceptions from it, without order; rules that
- * cannot be said that way are refused rather than widened.
+ * The last rule that speaks of a device and an access decides it; what none speaks of is denied. On v2 an eBPF program
+ * holds the rules just so. A v1 devices cgroup holds less: a default and a list of exceptions from it, without order;
+ * rules that cannot be said that way are refused rather than widened.
  */
 #pragma once
 
@@ -31,5 +31,8 @@ int device_list_build(const struct device_rule *rules, size_t count, struct devi
 int device_program_build(const struct device_rule *rules, size_t count, struct bpf_insn **program, size_t *length,
                          struct error *err);
 
-/* Loads the program and puts it in the place of the one that this function attached to the directory before, in one step. */
+/*
+ * Loads the program and puts it in the place of the one that this function attached to the directory before, in one
+ * step.
+ */
 int device_program_attach(int directory, const struct bpf_insn *program, size_t length, struct error *err);

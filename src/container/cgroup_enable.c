@@ -33,17 +33,24 @@ static int explain(enum controller controller, int code, const char *path, struc
         const char *name = controller_name(controller, 2);
         switch (code) {
         case -ENOENT:
-                return error_set(err, code, "the host has no cgroup v2 controller \"%s\" at %s; boot with it enabled (see "
-                                 "/proc/cgroups and cgroup_disable= on the kernel's command line) or remove the limit", name, path);
+                return error_set(err, code,
+                                 "the host has no cgroup v2 controller \"%s\" at %s; boot with it enabled (see "
+                                 "/proc/cgroups and cgroup_disable= on the kernel's command line) or remove the limit",
+                                 name, path);
         case -EBUSY:
-                return error_set(err, code, "cannot enable the controller \"%s\" below the control group %s: it holds processes "
-                                 "itself, and cgroup v2 wants them in leaves; move them to a child or choose another cgroupsPath",
+                return error_set(err, code,
+                                 "cannot enable the controller \"%s\" below the control group %s: it holds processes "
+                                 "itself, and cgroup v2 wants them in leaves; move them to a child or choose another "
+                                 "cgroupsPath",
                                  name, path);
         case -EOPNOTSUPP:
-                return error_set(err, code, "cannot enable the controller \"%s\" below the control group %s: it is threaded; "
-                                 "choose another cgroupsPath", name, path);
+                return error_set(err, code,
+                                 "cannot enable the controller \"%s\" below the control group %s: it is threaded; "
+                                 "choose another cgroupsPath",
+                                 name, path);
         default:
-                return error_code(err, code, "cannot enable the controller \"%s\" below the control group %s", name, path);
+                return error_code(err, code, "cannot enable the controller \"%s\" below the control group %s", name,
+                                  path);
         }
 }
 
@@ -53,7 +60,8 @@ static int enable_level(const char *path, uint32_t wanted, uint32_t required, st
         _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return error_errno(err, "cannot open the control group %s", path);
-        uint32_t offered = read_controllers(fd, "cgroup.controllers"), enabled = read_controllers(fd, "cgroup.subtree_control");
+        uint32_t offered = read_controllers(fd, "cgroup.controllers"),
+                 enabled = read_controllers(fd, "cgroup.subtree_control");
         for (enum controller i = 0; i < CONTROLLER_COUNT; i++) {
                 uint32_t bit = CONTROLLER_BIT(i);
                 if (!(wanted & bit) || enabled & bit || !controller_name(i, 2))
@@ -83,6 +91,19 @@ static int enable_path(struct cgroup_directory *directory, uint32_t wanted, uint
         }
         directory->controllers = read_controllers(directory->fd, "cgroup.controllers");
         return 0;
+}
+
+void cgroup_enable_named(const struct cgroup_directory *directory, const char *name)
+{
+        _cleanup_free_ char *path = strdup(directory->path), *text = text_format("+%s", name);
+        char *slash = path ? path + strlen(directory->mount) : NULL;
+        while (text && slash && (slash = strchr(slash, '/'))) {
+                *slash = 0;
+                _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (fd >= 0)
+                        control_write(fd, "cgroup.subtree_control", text);
+                *slash++ = '/';
+        }
 }
 
 int cgroup_enable_needed(struct cgroup *cgroup, const struct resources *resources, struct error *err)

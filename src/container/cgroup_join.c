@@ -12,8 +12,8 @@
 #include "container/cgroup_tree.h"
 
 /*
- * A process that moves itself by v1's "tasks" is moved without the lock on all forks and exits of the host (the kernel's
- * cgroup_threadgroup_rwsem), whose first writer waits for an RCU grace period: some 10 ms.
+ * A process that moves itself by v1's "tasks" is moved without the lock on all forks and exits of the host (the
+ * kernel's cgroup_threadgroup_rwsem), whose first writer waits for an RCU grace period: some 10 ms.
  */
 static const char *join_file(const struct cgroup_directory *directory, bool itself)
 {
@@ -50,10 +50,13 @@ static int explain(const struct cgroup_directory *directory, int code, struct er
                 return error_set(err, code, "cannot enter the control group %s: it is gone; something else removed it",
                                  directory->path);
         if (code == -EBUSY && directory->version == 2)
-                return error_set(err, code, "cannot enter the control group %s: it has controllers enabled for its children, and "
-                                 "cgroup v2 wants processes in leaves", directory->path);
+                return error_set(err, code,
+                                 "cannot enter the control group %s: it has controllers enabled for its children, and "
+                                 "cgroup v2 wants processes in leaves",
+                                 directory->path);
         if (code == -ENOSPC)
-                return error_set(err, code, "cannot enter the control group %s: its cpuset has no processors or memory nodes",
+                return error_set(err, code,
+                                 "cannot enter the control group %s: its cpuset has no processors or memory nodes",
                                  directory->path);
         return error_code(err, code, "cannot enter the control group %s", directory->path);
 }
@@ -73,9 +76,11 @@ int cgroup_join(const struct cgroup *cgroup, pid_t pid, bool only_v1, struct err
         return 0;
 }
 
-static int hand_over(const struct cgroup_directory *directory, const char *file, uid_t uid, gid_t gid, struct error *err)
+static int hand_over(const struct cgroup_directory *directory, const char *file, uid_t uid, gid_t gid,
+                     struct error *err)
 {
-        if (!fchownat(directory->fd, file, uid, gid, AT_SYMLINK_NOFOLLOW | (*file ? 0 : AT_EMPTY_PATH)) || errno == ENOENT)
+        if (!fchownat(directory->fd, file, uid, gid, AT_SYMLINK_NOFOLLOW | (*file ? 0 : AT_EMPTY_PATH)) ||
+            errno == ENOENT)
                 return 0;
         return error_errno(err, "cannot give %s/%s to the container's root", directory->path, file);
 }

@@ -2,8 +2,8 @@
 /*
  * Where this host mounts its control groups, and which hierarchy keeps which controller.
  *
- * proc(5), /proc/PID/mountinfo; cgroups(7), /proc/PID/cgroup. A controller lives in one hierarchy at a time, so a host may
- * keep some on cgroup v1 and others on v2 (hybrid). A v1 mount names its controllers; those of the v2 mount are
+ * proc(5), /proc/PID/mountinfo; cgroups(7), /proc/PID/cgroup. A controller lives in one hierarchy at a time, so a host
+ * may keep some on cgroup v1 and others on v2 (hybrid). A v1 mount names its controllers; those of the v2 mount are
  * what its cgroup.controllers says: the kernel lists there only what no v1 hierarchy has taken.
  */
 #pragma once
@@ -36,7 +36,9 @@ enum controller {
 
 /* The name on a v1 or v2 hierarchy; NULL where that version has no such controller (devices on v2 is eBPF). */
 const char *controller_name(enum controller controller, unsigned version);
-/* Bits of the controllers named in a list separated by any of `separators`; names that are not known are passed over. */
+/*
+ * Bits of the controllers named in a list separated by any of `separators`; names that are not known are passed over.
+ */
 uint32_t controllers_parse(const char *list, const char *separators, unsigned version);
 
 /* As many as there are v1 controllers, a few named hierarchies, and v2. */
@@ -47,8 +49,8 @@ struct cgroup_hierarchy {
         uint32_t controllers; /* v1: bits of enum controller; v2: 0, see cgroup.controllers of a directory */
         char *name;           /* of a named v1 hierarchy ("systemd"), else NULL */
         char *mount;          /* absolute path of the mount point */
-        char *root;           /* the cgroup that the mount point shows: "/" unless the mount is a part of the hierarchy */
-        char *own;            /* the caller's own cgroup, as a path below the mount point; NULL if not below it or not known */
+        char *root; /* the cgroup that the mount point shows: "/" unless the mount is a part of the hierarchy */
+        char *own;  /* the caller's own cgroup, as a path below the mount point; NULL if not below it or not known */
 };
 
 struct cgroup_layout {

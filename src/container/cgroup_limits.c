@@ -22,7 +22,6 @@ struct control {
         char value[80];
 };
 
-
 uint64_t cpu_weight_of_shares(uint64_t shares)
 {
         if (shares <= 2)
@@ -44,34 +43,41 @@ static int no_controller(const struct cgroup *cgroup, enum controller controller
 {
         const char *name = controller_name(controller, 1);
         if (cgroup->rootless)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.%s: the control group controller \"%s\" is not delegated to you; "
-                                 "see systemd.resource-control(5), Delegate=, or remove the limit", field, name);
-        return error_set(err, -EOPNOTSUPP, "linux.resources.%s: this host has no control group controller \"%s\"; mount it "
-                         "(cgroup v1) or boot with it enabled (see /proc/cgroups), or remove the limit", field, name);
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.%s: the control group controller \"%s\" is not delegated to you; "
+                                 "see systemd.resource-control(5), Delegate=, or remove the limit",
+                                 field, name);
+        return error_set(err, -EOPNOTSUPP,
+                         "linux.resources.%s: this host has no control group controller \"%s\"; mount it "
+                         "(cgroup v1) or boot with it enabled (see /proc/cgroups), or remove the limit",
+                         field, name);
 }
 
 static int not_on_v2(const char *field, const char *cure, struct error *err)
 {
-        return error_set(err, -EOPNOTSUPP, "linux.resources.%s: cgroup v2, which this host uses, cannot do that; %s", field, cure);
+        return error_set(err, -EOPNOTSUPP, "linux.resources.%s: cgroup v2, which this host uses, cannot do that; %s",
+                         field, cure);
 }
 
 static int explain(const struct cgroup_directory *directory, const struct control *control, int code, struct error *err)
 {
         if (code == -ENOENT)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.%s: this kernel has no control file %s/%s; remove the limit",
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.%s: this kernel has no control file %s/%s; remove the limit",
                                  control->field, directory->path, control->file);
         if (code == -EBUSY && text_starts(control->field, "memory."))
-                return error_set(err, code, "linux.resources.%s: %s bytes are fewer than the container uses now", control->field,
-                                 control->value);
+                return error_set(err, code, "linux.resources.%s: %s bytes are fewer than the container uses now",
+                                 control->field, control->value);
         return error_code(err, code, "linux.resources.%s: cannot write \"%s\" to %s/%s", control->field, control->value,
                           directory->path, control->file);
 }
 
 /*
- * Writes values that the kernel checks against each other (a quota and its burst, memory and memory with swap): which order
- * works depends on what is set now, so all are tried until none is left or none moves any more.
+ * Writes values that the kernel checks against each other (a quota and its burst, memory and memory with swap): which
+ * order works depends on what is set now, so all are tried until none is left or none moves any more.
  */
-static int write_group(const struct cgroup_directory *directory, struct control *controls, size_t count, struct error *err)
+static int write_group(const struct cgroup_directory *directory, struct control *controls, size_t count,
+                       struct error *err)
 {
         int failure = 0;
         size_t failed = 0;
@@ -103,8 +109,8 @@ static int write_one(const struct cgroup_directory *directory, const char *field
         return write_group(directory, &control, 1, err);
 }
 
-__attribute__((format(printf, 5, 6))) static void add(struct control *controls, size_t *count, const char *field, const char *file,
-                                                      const char *format, ...)
+__attribute__((format(printf, 5, 6))) static void add(struct control *controls, size_t *count, const char *field,
+                                                      const char *file, const char *format, ...)
 {
         struct control *control = &controls[(*count)++];
         *control = (struct control){ .field = field, .file = file };
@@ -136,8 +142,10 @@ static int check_usage(const struct cgroup_directory *directory, int64_t limit, 
         if (n < 0)
                 return error_code(err, (int)n, "cannot read %s/%s", directory->path, file);
         if (limit >= 0 && strtoull(usage, NULL, 10) > (uint64_t)limit)
-                return error_set(err, -EBUSY, "linux.resources.memory.limit: %" PRId64 " bytes are fewer than the %s that the "
-                                 "container uses now (memory.checkBeforeUpdate)", limit, usage);
+                return error_set(err, -EBUSY,
+                                 "linux.resources.memory.limit: %" PRId64 " bytes are fewer than the %s that the "
+                                 "container uses now (memory.checkBeforeUpdate)",
+                                 limit, usage);
         return 0;
 }
 
@@ -152,12 +160,15 @@ static int memory_v1(const struct cgroup_directory *directory, const struct reso
                 swap = resources->memory.limit;
         add_limit(controls, &count, 1, "memory.limit", "memory.limit_in_bytes", resources->memory.limit);
         add_limit(controls, &count, 1, "memory.swap", "memory.memsw.limit_in_bytes", swap);
-        add_limit(controls, &count, 1, "memory.reservation", "memory.soft_limit_in_bytes", resources->memory.reservation);
+        add_limit(controls, &count, 1, "memory.reservation", "memory.soft_limit_in_bytes",
+                  resources->memory.reservation);
         add_limit(controls, &count, 1, "memory.kernel", "memory.kmem.limit_in_bytes", resources->memory.kernel);
-        add_limit(controls, &count, 1, "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes", resources->memory.kernel_tcp);
+        add_limit(controls, &count, 1, "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes",
+                  resources->memory.kernel_tcp);
         add_limit(controls, &count, 1, "memory.swappiness", "memory.swappiness", resources->memory.swappiness);
         add_limit(controls, &count, 1, "memory.useHierarchy", "memory.use_hierarchy", resources->memory.use_hierarchy);
-        add_limit(controls, &count, 1, "memory.disableOOMKiller", "memory.oom_control", resources->memory.disable_oom_killer);
+        add_limit(controls, &count, 1, "memory.disableOOMKiller", "memory.oom_control",
+                  resources->memory.disable_oom_killer);
         return write_group(directory, controls, count, err);
 }
 
@@ -178,10 +189,13 @@ static int swap_v2(const struct cgroup_directory *directory, const struct resour
         if (!limit.present && control_read(directory->fd, "memory.max", now, sizeof(now)) > 0 && strcmp(now, "max"))
                 limit = (struct number){ .present = true, .value = (int64_t)strtoull(now, NULL, 10) };
         if (!limit.present || limit.value < 0)
-                return error_set(err, -EINVAL, "linux.resources.memory.swap counts memory and swap together; it needs memory.limit");
+                return error_set(err, -EINVAL,
+                                 "linux.resources.memory.swap counts memory and swap together; it needs memory.limit");
         if (swap->value < limit.value)
-                return error_set(err, -EINVAL, "linux.resources.memory.swap (%" PRId64 ", memory and swap together) is below the "
-                                 "memory limit (%" PRId64 ")", swap->value, limit.value);
+                return error_set(err, -EINVAL,
+                                 "linux.resources.memory.swap (%" PRId64 ", memory and swap together) is below the "
+                                 "memory limit (%" PRId64 ")",
+                                 swap->value, limit.value);
         swap->value -= limit.value;
         return 0;
 }
@@ -196,7 +210,8 @@ static int memory_v2(const struct cgroup_directory *directory, const struct reso
         if (resources->memory.swappiness.present)
                 return not_on_v2("memory.swappiness", "limit swap by memory.swap", err);
         if (resources->memory.disable_oom_killer.value)
-                return not_on_v2("memory.disableOOMKiller", "set unified[\"memory.high\"] to throttle instead of kill", err);
+                return not_on_v2("memory.disableOOMKiller", "set unified[\"memory.high\"] to throttle instead of kill",
+                                 err);
         if (resources->memory.use_hierarchy.present && !resources->memory.use_hierarchy.value)
                 return not_on_v2("memory.useHierarchy", "every control group counts its children", err);
 
@@ -300,7 +315,8 @@ static int apply_pids(const struct cgroup_directory *directory, const struct res
         return write_group(directory, &control, count, err);
 }
 
-static int apply_hugepages(const struct cgroup_directory *directory, const struct resources *resources, struct error *err)
+static int apply_hugepages(const struct cgroup_directory *directory, const struct resources *resources,
+                           struct error *err)
 {
         for (size_t i = 0; i < resources->hugepage_count; i++) {
                 const struct hugepage_limit *limit = &resources->hugepages[i];
@@ -313,11 +329,13 @@ static int apply_hugepages(const struct cgroup_directory *directory, const struc
                 if (r == -ENOENT)
                         r = control_write(directory->fd, plain, value);
                 if (r == -ENOENT)
-                        return error_set(err, -EOPNOTSUPP, "linux.resources.hugepageLimits[%zu].pageSize: this host has no pages of "
-                                         "%s; see /sys/kernel/mm/hugepages", i, limit->page_size);
+                        return error_set(err, -EOPNOTSUPP,
+                                         "linux.resources.hugepageLimits[%zu].pageSize: this host has no pages of "
+                                         "%s; see /sys/kernel/mm/hugepages",
+                                         i, limit->page_size);
                 if (r < 0)
-                        return error_code(err, r, "linux.resources.hugepageLimits[%zu]: cannot write \"%s\" to %s/%s", i, value,
-                                          directory->path, reserved);
+                        return error_code(err, r, "linux.resources.hugepageLimits[%zu]: cannot write \"%s\" to %s/%s",
+                                          i, value, directory->path, reserved);
         }
         return 0;
 }
@@ -330,15 +348,18 @@ static int apply_class(const struct cgroup_directory *directory, const struct re
         return write_group(directory, &control, count, err);
 }
 
-static int apply_priorities(const struct cgroup_directory *directory, const struct resources *resources, struct error *err)
+static int apply_priorities(const struct cgroup_directory *directory, const struct resources *resources,
+                            struct error *err)
 {
         for (size_t i = 0; i < resources->priority_count; i++) {
-                _cleanup_free_ char *value = text_format("%s %" PRId64, resources->priorities[i].name,
-                                                         resources->priorities[i].priority);
+                _cleanup_free_ char *value =
+                        text_format("%s %" PRId64, resources->priorities[i].name, resources->priorities[i].priority);
                 int r = value ? control_write(directory->fd, "net_prio.ifpriomap", value) : -ENOMEM;
                 if (r < 0)
-                        return error_code(err, r, "linux.resources.network.priorities[%zu]: cannot write \"%s\" to "
-                                          "%s/net_prio.ifpriomap", i, value ? value : "", directory->path);
+                        return error_code(err, r,
+                                          "linux.resources.network.priorities[%zu]: cannot write \"%s\" to "
+                                          "%s/net_prio.ifpriomap",
+                                          i, value ? value : "", directory->path);
         }
         return 0;
 }
@@ -355,8 +376,8 @@ static int apply_rdma(const struct cgroup_directory *directory, const struct res
                         text_printf(&value, " hca_object=%" PRId64, limit->objects.value);
                 int r = text_failed(&value) ? -ENOMEM : control_write(directory->fd, "rdma.max", value.data);
                 if (r < 0)
-                        return error_code(err, r, "linux.resources.rdma.%s: cannot write it to %s/rdma.max", limit->device,
-                                          directory->path);
+                        return error_code(err, r, "linux.resources.rdma.%s: cannot write it to %s/rdma.max",
+                                          limit->device, directory->path);
         }
         return 0;
 }
@@ -388,13 +409,21 @@ static int write_unified(const struct cgroup_directory *directory, const struct 
                 if (!value)
                         return error_memory(err);
                 int r = *value || line == entry->value ? control_write(directory->fd, entry->key, value) : 0;
+                if (r == -ENOENT) {
+                        _cleanup_free_ char *controller = strndup(entry->key, strcspn(entry->key, "."));
+                        if (!controller)
+                                return error_memory(err);
+                        cgroup_enable_named(directory, controller);
+                        r = control_write(directory->fd, entry->key, value);
+                }
                 if (r == -ENOENT)
-                        return error_set(err, -EOPNOTSUPP, "linux.resources.unified: this host has no control file %s/%s; its "
+                        return error_set(err, -EOPNOTSUPP,
+                                         "linux.resources.unified: this host has no control file %s/%s; its "
                                          "controller is missing or cannot be enabled, or the kernel does not know it",
                                          directory->path, entry->key);
                 if (r < 0)
-                        return error_code(err, r, "linux.resources.unified: cannot write \"%s\" to %s/%s", value, directory->path,
-                                          entry->key);
+                        return error_code(err, r, "linux.resources.unified: cannot write \"%s\" to %s/%s", value,
+                                          directory->path, entry->key);
         }
         return 0;
 }
@@ -403,7 +432,8 @@ static int apply_unified(const struct cgroup *cgroup, const struct resources *re
 {
         const struct cgroup_directory *directory = cgroup_unified(cgroup);
         if (!directory && resources->unified_count)
-                return error_set(err, -EOPNOTSUPP, "linux.resources.unified[\"%s\"]: cgroup v2 is not mounted on this host",
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.resources.unified[\"%s\"]: cgroup v2 is not mounted on this host",
                                  resources->unified[0].key);
         for (size_t i = 0; i < resources->unified_count; i++) {
                 int r = write_unified(directory, &resources->unified[i], err);

@@ -10,8 +10,8 @@
 #include "container/cgroup_tree.h"
 
 /*
- * cpu.shares (2 to 262144, usually 1024) to cpu.weight (1 to 10000, usually 100): through both ends and the usual value, as
- * runc 1.3.2 and crun 1.23 convert, so that a container weighs the same under each of them.
+ * cpu.shares (2 to 262144, usually 1024) to cpu.weight (1 to 10000, usually 100): through both ends and the usual
+ * value, as runc 1.3.2 and crun 1.23 convert, so that a container weighs the same under each of them.
  */
 uint64_t cpu_weight_of_shares(uint64_t shares);
 

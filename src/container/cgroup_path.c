@@ -65,9 +65,10 @@ static int systemd_path(const char *path, bool rootless, struct text *out, struc
         int r = append_slice(out, path, slice ? path : standard, slice ? slice : strlen(standard), err);
         if (r < 0)
                 return r;
-        _cleanup_free_ char *unit = text_ends(name + 1, ".slice") ? strdup(name + 1)
-                                                                  : text_format("%.*s%s%s.scope", (int)prefix_length, prefix + 1,
-                                                                                prefix_length ? "-" : "", name + 1);
+        _cleanup_free_ char *unit = text_ends(name + 1, ".slice")
+                                            ? strdup(name + 1)
+                                            : text_format("%.*s%s%s.scope", (int)prefix_length, prefix + 1,
+                                                          prefix_length ? "-" : "", name + 1);
         return unit ? append_parts(out, unit, err) : error_memory(err);
 }
 

@@ -71,7 +71,8 @@ static int walk(int directory, unsigned depth, struct pid_list *list)
         while (!r && (entry = readdir(folder))) {
                 if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
                         continue;
-                _cleanup_close_ int below = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                _cleanup_close_ int below =
+                        openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (below >= 0)
                         r = walk(below, depth + 1, list);
         }
@@ -175,16 +176,20 @@ int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct error *err)
 {
         const struct cgroup_directory *directory = freezing(cgroup);
         if (!directory)
-                return error_set(err, -EOPNOTSUPP, "this container cannot be paused: it has neither a freezer control group nor a "
+                return error_set(err, -EOPNOTSUPP,
+                                 "this container cannot be paused: it has neither a freezer control group nor a "
                                  "cgroup v2 one");
         int r = freeze_directory(directory, frozen);
         if (r < 0 && frozen) {
                 freeze_directory(directory, false);
                 if (r == -ETIMEDOUT)
-                        return error_set(err, r, "the control group %s did not freeze in %d s (a process sleeps "
-                                         "uninterruptibly); it runs again", directory->path, FREEZE_TIMEOUT_MS / 1000);
+                        return error_set(err, r,
+                                         "the control group %s did not freeze in %d s (a process sleeps "
+                                         "uninterruptibly); it runs again",
+                                         directory->path, FREEZE_TIMEOUT_MS / 1000);
         }
-        return r < 0 ? error_code(err, r, "cannot %s the control group %s", frozen ? "freeze" : "thaw", directory->path) : 0;
+        return r < 0 ? error_code(err, r, "cannot %s the control group %s", frozen ? "freeze" : "thaw", directory->path)
+                     : 0;
 }
 
 bool cgroup_is_frozen(const struct cgroup *cgroup)

@@ -12,9 +12,12 @@
 #include "base/cleanup.h"
 #include "container/cgroup_tree.h"
 
-/* A killed process leaves its control group when the kernel has taken it apart: soon, unless it waits for a dead device. */
+/*
+ * A killed process leaves its control group when the kernel has taken it apart: soon, unless it waits for a dead
+ * device.
+ */
 #define REMOVE_TIMEOUT_MS 5000
-#define DEPTH_MAX 256
+#define DEPTH_MAX         256
 
 static bool gone(int code)
 {
@@ -71,9 +74,10 @@ static int report(const struct cgroup *cgroup, const struct cgroup_directory *bu
         size_t count = 0;
         cgroup_processes(cgroup, &pids, &count, NULL);
         if (code == -EBUSY && count)
-                return error_set(err, code, "cannot remove the control group %s: process %d and %zu more did not end in %d s "
-                                 "after SIGKILL; `cat /proc/%d/stack` tells what it waits for", busy->path, (int)pids[0], count - 1,
-                                 REMOVE_TIMEOUT_MS / 1000, (int)pids[0]);
+                return error_set(err, code,
+                                 "cannot remove the control group %s: process %d and %zu more did not end in %d s "
+                                 "after SIGKILL; `cat /proc/%d/stack` tells what it waits for",
+                                 busy->path, (int)pids[0], count - 1, REMOVE_TIMEOUT_MS / 1000, (int)pids[0]);
         return error_code(err, code, "cannot remove the control group %s", busy->path);
 }
 

@@ -25,11 +25,13 @@ json_t *cgroup_save(const struct cgroup *cgroup)
                 const struct cgroup_directory *directory = &cgroup->directories[i];
                 if (directory->fd < 0)
                         continue;
-                json_array_append_new(directories, json_pack("{s:i, s:s, s:s, s:s*, s:o}", "version", (int)directory->version,
-                                                             "mount", directory->mount, "path", directory->path, "name",
-                                                             directory->name, "controllers", save_controllers(directory)));
+                json_array_append_new(directories,
+                                      json_pack("{s:i, s:s, s:s, s:s*, s:o}", "version", (int)directory->version,
+                                                "mount", directory->mount, "path", directory->path, "name",
+                                                directory->name, "controllers", save_controllers(directory)));
         }
-        return json_pack("{s:o, s:b, s:s*}", "directories", directories, "rootless", cgroup->rootless, "unit", cgroup->unit);
+        return json_pack("{s:o, s:b, s:s*}", "directories", directories, "rootless", cgroup->rootless, "unit",
+                         cgroup->unit);
 }
 
 static uint32_t load_controllers(const struct json_at *at, unsigned version)
@@ -48,8 +50,8 @@ static uint32_t load_controllers(const struct json_at *at, unsigned version)
 static bool well_formed(const char *path, const char *mount)
 {
         size_t length = strlen(mount);
-        return *mount == '/' && text_starts(path, mount) && path[length] == '/' && path[length + 1] && !strstr(path, "/../") &&
-               !text_ends(path, "/..");
+        return *mount == '/' && text_starts(path, mount) && path[length] == '/' && path[length + 1] &&
+               !strstr(path, "/../") && !text_ends(path, "/..");
 }
 
 static void load_directory(const struct json_at *at, struct cgroup *cgroup)

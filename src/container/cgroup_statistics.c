@@ -13,7 +13,7 @@
 #include "container/cgroup_tree.h"
 
 /* What v1 says where memory has no limit (PAGE_COUNTER_MAX); readers of `events` know it, and JSON numbers hold it. */
-#define NO_LIMIT INT64_C(9223372036854771712)
+#define NO_LIMIT    INT64_C(9223372036854771712)
 #define NANOSECONDS INT64_C(1000000000)
 
 static int64_t read_number(int directory, const char *file)
@@ -57,8 +57,8 @@ static int64_t pair(const json_t *pairs, const char *key)
 
 static json_t *memory_entry(int64_t limit, int64_t usage, int64_t max, int64_t failures)
 {
-        return json_pack("{s:I, s:I, s:I, s:I}", "limit", (json_int_t)limit, "usage", (json_int_t)usage, "max", (json_int_t)max,
-                         "failcnt", (json_int_t)failures);
+        return json_pack("{s:I, s:I, s:I, s:I}", "limit", (json_int_t)limit, "usage", (json_int_t)usage, "max",
+                         (json_int_t)max, "failcnt", (json_int_t)failures);
 }
 
 /* ---- cpu ---- */
@@ -145,9 +145,11 @@ static void memory_v2(int directory, json_t *memory)
         _cleanup_json_ json_t *events = read_pairs(directory, "memory.events");
         json_t *raw = read_pairs(directory, "memory.stat");
         int64_t limit = read_number(directory, "memory.max"), usage = read_number(directory, "memory.current");
-        int64_t swap_limit = read_number(directory, "memory.swap.max"), swap = read_number(directory, "memory.swap.current");
+        int64_t swap_limit = read_number(directory, "memory.swap.max"),
+                swap = read_number(directory, "memory.swap.current");
         int64_t both = limit == NO_LIMIT || swap_limit > NO_LIMIT - limit ? NO_LIMIT : limit + swap_limit;
-        json_object_set_new(memory, "usage", memory_entry(limit, usage, read_number(directory, "memory.peak"), pair(events, "max")));
+        json_object_set_new(memory, "usage",
+                            memory_entry(limit, usage, read_number(directory, "memory.peak"), pair(events, "max")));
         json_object_set_new(memory, "swap", memory_entry(both, usage + swap, 0, 0));
         json_object_set_new(memory, "kernel", memory_entry(NO_LIMIT, pair(raw, "kernel"), 0, 0));
         json_object_set_new(memory, "kernelTCP", memory_entry(NO_LIMIT, pair(raw, "sock"), 0, 0));
@@ -170,8 +172,8 @@ static json_t *memory_statistics(const struct cgroup *cgroup)
 
 static void append_operation(json_t *list, unsigned major, unsigned minor, const char *operation, uint64_t value)
 {
-        json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:I}", "major", (int)major, "minor", (int)minor, "op", operation,
-                                              "value", (json_int_t)value));
+        json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:I}", "major", (int)major, "minor", (int)minor, "op",
+                                              operation, "value", (json_int_t)value));
 }
 
 /* Lines "8:0 Read 4096". */
@@ -201,8 +203,8 @@ static void block_lists_v2(int directory, json_t *bytes, json_t *operations)
                 const char *key, *name;
                 bool bytes;
         } fields[] = {
-                { "rbytes", "Read", true },   { "wbytes", "Write", true },   { "dbytes", "Discard", true },
-                { "rios", "Read", false },    { "wios", "Write", false },    { "dios", "Discard", false },
+                { "rbytes", "Read", true }, { "wbytes", "Write", true }, { "dbytes", "Discard", true },
+                { "rios", "Read", false },  { "wios", "Write", false },  { "dios", "Discard", false },
         };
         _cleanup_free_ char *text = NULL;
         if (file_read(directory, "io.stat", CONTROL_FILE_MAX, &text, NULL, NULL) < 0)
@@ -221,17 +223,19 @@ static void block_lists_v2(int directory, json_t *bytes, json_t *operations)
                         *value++ = 0;
                         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                                 if (!strcmp(item, fields[i].key))
-                                        append_operation(fields[i].bytes ? bytes : operations, major, minor, fields[i].name,
-                                                         strtoull(value, NULL, 10));
+                                        append_operation(fields[i].bytes ? bytes : operations, major, minor,
+                                                         fields[i].name, strtoull(value, NULL, 10));
                 }
         }
 }
 
 static json_t *block_statistics(const struct cgroup *cgroup)
 {
-        static const char *const bytes_v1[] = { "blkio.bfq.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive",
+        static const char *const bytes_v1[] = { "blkio.bfq.io_service_bytes_recursive",
+                                                "blkio.throttle.io_service_bytes_recursive",
                                                 "blkio.throttle.io_service_bytes" };
-        static const char *const operations_v1[] = { "blkio.bfq.io_serviced_recursive", "blkio.throttle.io_serviced_recursive",
+        static const char *const operations_v1[] = { "blkio.bfq.io_serviced_recursive",
+                                                     "blkio.throttle.io_serviced_recursive",
                                                      "blkio.throttle.io_serviced" };
         json_t *block = json_object(), *bytes = NULL, *operations = NULL;
         const struct cgroup_directory *directory = cgroup_find(cgroup, CONTROLLER_BLOCK);
@@ -275,7 +279,8 @@ static bool page_size_name(const char *folder, char name[24])
         return true;
 }
 
-static int64_t hugepage_number(const struct cgroup_directory *directory, const char *size, const char *v1, const char *v2)
+static int64_t hugepage_number(const struct cgroup_directory *directory, const char *size, const char *v1,
+                               const char *v2)
 {
         char file[64];
         snprintf(file, sizeof(file), "hugetlb.%s.%s", size, directory->version == 1 ? v1 : v2);
@@ -296,8 +301,8 @@ static json_t *hugepage_statistics(const struct cgroup *cgroup)
                 _cleanup_json_ json_t *counts = directory->version == 2 ? read_pairs(directory->fd, events) : NULL;
                 int64_t failures = counts ? pair(counts, "max") : hugepage_number(directory, size, "failcnt", "events");
                 json_t *page = json_pack("{s:I, s:I}", "usage",
-                                         (json_int_t)hugepage_number(directory, size, "usage_in_bytes", "current"), "failcnt",
-                                         (json_int_t)failures);
+                                         (json_int_t)hugepage_number(directory, size, "usage_in_bytes", "current"),
+                                         "failcnt", (json_int_t)failures);
                 if (directory->version == 1)
                         set_number(page, "max", hugepage_number(directory, size, "max_usage_in_bytes", ""));
                 json_object_set_new(sizes, size, page);
@@ -308,8 +313,8 @@ static json_t *hugepage_statistics(const struct cgroup *cgroup)
 int cgroup_statistics(const struct cgroup *cgroup, json_t **statistics, struct error *err)
 {
         json_t *all = json_pack("{s:o, s:o, s:o, s:o, s:o, s:{}}", "cpu", cpu_statistics(cgroup), "memory",
-                                memory_statistics(cgroup), "pids", pids_statistics(cgroup), "blkio", block_statistics(cgroup),
-                                "hugetlb", hugepage_statistics(cgroup), "intel_rdt");
+                                memory_statistics(cgroup), "pids", pids_statistics(cgroup), "blkio",
+                                block_statistics(cgroup), "hugetlb", hugepage_statistics(cgroup), "intel_rdt");
         if (!all)
                 return error_memory(err);
         *statistics = all;
@@ -321,6 +326,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
         const struct cgroup_directory *directory = cgroup_find(cgroup, CONTROLLER_MEMORY);
         if (!directory)
                 return 0;
-        _cleanup_json_ json_t *events = read_pairs(directory->fd, directory->version == 1 ? "memory.oom_control" : "memory.events");
+        _cleanup_json_ json_t *events =
+                read_pairs(directory->fd, directory->version == 1 ? "memory.oom_control" : "memory.events");
         return (uint64_t)pair(events, "oom_kill");
 }

@@ -19,7 +19,10 @@
 #include "container/dbus_call.h"
 
 #define MANAGER(member_name)                                                                                           \
-        { "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", member_name }
+        {                                                                                                              \
+                "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",           \
+                        member_name                                                                                    \
+        }
 
 static const struct dbus_method subscribe = MANAGER("Subscribe");
 static const struct dbus_method start_unit = MANAGER("StartTransientUnit");
@@ -38,7 +41,8 @@ static int connect_manager(bool rootless, struct dbus **bus)
         }
         if (access("/run/systemd/system", F_OK) < 0)
                 return 0;
-        return !dbus_open("/run/systemd/private", false, bus, NULL) || !dbus_open("/run/dbus/system_bus_socket", true, bus, NULL);
+        return !dbus_open("/run/systemd/private", false, bus, NULL) ||
+               !dbus_open("/run/dbus/system_bus_socket", true, bus, NULL);
 }
 
 /* ---- properties ---- */
@@ -156,7 +160,8 @@ static int find_landing(pid_t pid, const char *unit, char **landed, struct error
                 *landed = strdup(path + 1);
                 return *landed ? 0 : error_memory(err);
         }
-        return error_set(err, -EIO, "systemd started the scope %s, but no control group of that name holds its process", unit);
+        return error_set(err, -EIO, "systemd started the scope %s, but no control group of that name holds its process",
+                         unit);
 }
 
 /* ---- scopes ---- */
@@ -176,7 +181,8 @@ static int start_scope(struct dbus *bus, const char *unit, const char *slice, pi
         if (r < 0)
                 return err ? error_prefix(err, "systemd cannot start the scope %s", unit) : r;
         if (strcmp(result, "done"))
-                return error_set(err, -EIO, "systemd could not start the scope %s: its job is %s; see `systemctl status %s`", unit,
+                return error_set(err, -EIO,
+                                 "systemd could not start the scope %s: its job is %s; see `systemctl status %s`", unit,
                                  result, unit);
         return 0;
 }

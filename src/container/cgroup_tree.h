@@ -23,7 +23,7 @@ struct cgroup_directory {
         char *mount;          /* of the hierarchy */
         char *path;           /* absolute; starts with mount */
         int fd;
-        int join;             /* descriptor to write "0" to; -1 until cgroup_prepare_join() */
+        int join;              /* descriptor to write "0" to; -1 until cgroup_prepare_join() */
         bool made;             /* by cgroup_create(): undone when it fails */
         unsigned parents_made; /* likewise, folders above it */
 };
@@ -31,10 +31,13 @@ struct cgroup_directory {
 struct cgroup {
         struct cgroup_directory directories[CGROUP_HIERARCHIES_MAX];
         size_t count;
-        bool created;  /* by this process: device rules are set even if resources name none */
+        bool created; /* by this process: device rules are set even if resources name none */
         bool rootless;
-        char *unit;    /* systemd's scope that holds the container, NULL without */
-        /* A scope lasts while it holds a process: this child, until the handle goes and the container's first process is there. */
+        char *unit; /* systemd's scope that holds the container, NULL without */
+        /*
+         * A scope lasts while it holds a process: this child, until the handle goes and the container's first process
+         * is there.
+         */
         pid_t placeholder, placeholder_parent;
 };
 
@@ -45,10 +48,16 @@ struct cgroup {
 const struct cgroup_directory *cgroup_find(const struct cgroup *cgroup, enum controller controller);
 /* The v2 directory, or NULL. */
 const struct cgroup_directory *cgroup_unified(const struct cgroup *cgroup);
-/* The directory whose list of processes counts as the container's: v2 where there is nothing else, else freezer, pids, the first. */
+/*
+ * The directory whose list of processes counts as the container's: v2 where there is nothing else, else freezer, pids,
+ * the first.
+ */
 const struct cgroup_directory *cgroup_main(const struct cgroup *cgroup);
 
-/* Reads a control file into `buffer`, NUL-terminated and without the last line feed. Returns its length or a negative errno. */
+/*
+ * Reads a control file into `buffer`, NUL-terminated and without the last line feed. Returns its length or a negative
+ * errno.
+ */
 ssize_t control_read(int directory, const char *file, char *buffer, size_t size);
 /* Writes `text` to a control file in one write(2). Returns 0 or a negative errno. */
 int control_write(int directory, const char *file, const char *text);
@@ -66,8 +75,9 @@ int cgroup_create_in(struct cgroup_layout *layout, const struct cgroup_place *pl
                      struct cgroup **cgroup, struct error *err);
 
 /*
- * Has systemd start the scope that `below` names. Returns 1 with *unit, *placeholder and *landed (the path of the scope's
- * control group) filled; 0 where no systemd answers (then the path is ours to make); a negative errno where it refuses.
+ * Has systemd start the scope that `below` names. Returns 1 with *unit, *placeholder and *landed (the path of the
+ * scope's control group) filled; 0 where no systemd answers (then the path is ours to make); a negative errno where it
+ * refuses.
  */
 int cgroup_scope_start(const char *below, bool rootless, bool only_v2, const struct resources *resources, char **unit,
                        pid_t *placeholder, char **landed, struct error *err);
@@ -78,13 +88,16 @@ void cgroup_scope_stop(const struct cgroup *cgroup);
 void cgroup_placeholder_end(pid_t placeholder);
 
 /*
- * v2: makes the controllers that no v1 hierarchy keeps available in the container's directory, by cgroup.subtree_control from
- * the mount point down. It is an error if one that `resources` (may be NULL) limits cannot be had; a new container on a host
- * with v2 alone gets the usual ones besides.
+ * v2: makes the controllers that no v1 hierarchy keeps available in the container's directory, by
+ * cgroup.subtree_control from the mount point down. It is an error if one that `resources` (may be NULL) limits cannot
+ * be had; a new container on a host with v2 alone gets the usual ones besides.
  */
 int cgroup_enable_needed(struct cgroup *cgroup, const struct resources *resources, struct error *err);
 
-/* Where linux.cgroupsPath (NULL: the default) leads: a path below the mount points that starts with "/". The caller frees it. */
+/*
+ * Where linux.cgroupsPath (NULL: the default) leads: a path below the mount points that starts with "/". The caller
+ * frees it.
+ */
 int cgroup_path(const char *id, const char *path, bool systemd, bool rootless, char **below, struct error *err);
 
 /* Device rules; for a container that may be running already, without a moment in which an allowed device is denied. */

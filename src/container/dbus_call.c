@@ -12,12 +12,19 @@
 
 #define TIMEOUT_SECONDS 30
 /* The specification allows 128 MiB; what systemd answers to us is a few hundred bytes. */
-#define MESSAGE_MAX (1024 * 1024)
+#define MESSAGE_MAX  (1024 * 1024)
 #define FIXED_HEADER 16
 
 enum { TYPE_CALL = 1, TYPE_RETURN = 2, TYPE_ERROR = 3, TYPE_SIGNAL = 4 };
-enum { FIELD_PATH = 1, FIELD_INTERFACE = 2, FIELD_MEMBER = 3, FIELD_ERROR = 4, FIELD_REPLY = 5, FIELD_DESTINATION = 6,
-       FIELD_SIGNATURE = 8 };
+enum {
+        FIELD_PATH = 1,
+        FIELD_INTERFACE = 2,
+        FIELD_MEMBER = 3,
+        FIELD_ERROR = 4,
+        FIELD_REPLY = 5,
+        FIELD_DESTINATION = 6,
+        FIELD_SIGNATURE = 8
+};
 
 /* Results of jobs that ended before anyone asked; a scope's start is the only job of a connection. */
 #define JOBS_MAX 8
@@ -134,7 +141,8 @@ static int send_bytes(struct dbus *bus, const char *bytes, size_t length)
         return 0;
 }
 
-static int send_call(struct dbus *bus, const struct dbus_method *method, const struct dbus_arguments *arguments, struct error *err)
+static int send_call(struct dbus *bus, const struct dbus_method *method, const struct dbus_arguments *arguments,
+                     struct error *err)
 {
         _cleanup_text_ struct text message = { 0 };
         static const uint8_t start[] = { 'l', TYPE_CALL, 0, 1 };
@@ -282,7 +290,8 @@ static int receive(struct dbus *bus, struct message *message)
 /* JobRemoved(u id, o job, s unit, s result) of org.freedesktop.systemd1.Manager */
 static int keep_job(struct dbus *bus, struct message *message)
 {
-        if (message->type != TYPE_SIGNAL || !text_equal(message->member, "JobRemoved") || !text_equal(message->signature, "uoss"))
+        if (message->type != TYPE_SIGNAL || !text_equal(message->member, "JobRemoved") ||
+            !text_equal(message->signature, "uoss"))
                 return 0;
         take_u32(&message->body);
         const char *job = take_string(&message->body);
@@ -304,7 +313,10 @@ static int take_reply(struct message *reply, const char *member, char **text, st
         bool worded = reply->signature && (*reply->signature == 's' || *reply->signature == 'o');
         const char *words = worded ? take_string(&reply->body) : NULL;
         if (reply->type == TYPE_ERROR)
-                return error_set(err, -EREMOTEIO, "%s", words ? words : reply->error ? reply->error : "an error without a name");
+                return error_set(err, -EREMOTEIO, "%s",
+                                 words          ? words
+                                 : reply->error ? reply->error
+                                                : "an error without a name");
         if (!text)
                 return 0;
         if (!words)
@@ -325,7 +337,8 @@ int dbus_call(struct dbus *bus, const struct dbus_method *method, const struct d
                 r = receive(bus, &message);
                 if (r < 0)
                         return error_code(err, r, "no reply to %s", method->member);
-                bool reply = (message.type == TYPE_RETURN || message.type == TYPE_ERROR) && message.reply_to == bus->serial;
+                bool reply =
+                        (message.type == TYPE_RETURN || message.type == TYPE_ERROR) && message.reply_to == bus->serial;
                 r = reply ? take_reply(&message, method->member, text, err) : keep_job(bus, &message);
                 free(message.bytes);
                 if (reply)
@@ -358,8 +371,9 @@ int dbus_wait_job(struct dbus *bus, const char *job, char **result, struct error
 /* ---- connecting ---- */
 
 /*
- * SASL EXTERNAL: the kernel tells the other end who we are; the line says who we claim to be, in hexadecimal. BEGIN goes along,
- * before the answer: systemd's private socket forgets to look at a message that arrives in one read with a later BEGIN.
+ * SASL EXTERNAL: the kernel tells the other end who we are; the line says who we claim to be, in hexadecimal. BEGIN
+ * goes along, before the answer: systemd's private socket forgets to look at a message that arrives in one read with a
+ * later BEGIN.
  */
 static int authenticate(struct dbus *bus)
 {
@@ -384,12 +398,15 @@ static int authenticate(struct dbus *bus)
 
 static int greet(struct dbus *bus, struct error *err)
 {
-        static const struct dbus_method hello = { "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello" };
-        static const struct dbus_method match = { "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch" };
+        static const struct dbus_method hello = { "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                                  "org.freedesktop.DBus", "Hello" };
+        static const struct dbus_method match = { "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                                  "org.freedesktop.DBus", "AddMatch" };
         struct dbus_arguments rule = { .signature = "s" };
         int r = dbus_call(bus, &hello, NULL, NULL, err);
         if (!r) {
-                dbus_put_string(&rule, "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'");
+                dbus_put_string(&rule,
+                                "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'");
                 r = dbus_call(bus, &match, &rule, NULL, err);
         }
         text_free(&rule.bytes);

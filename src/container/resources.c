@@ -22,7 +22,10 @@ struct field {
         bool boolean;
 };
 
-#define FIELD(name, member, ...) { .key = name, .offset = offsetof(struct resources, member), __VA_ARGS__ }
+#define FIELD(name, member, ...)                                                                                       \
+        {                                                                                                              \
+                .key = name, .offset = offsetof(struct resources, member), __VA_ARGS__                                 \
+        }
 #define RANGE(low, high) .min = low, .max = high
 
 static const struct field memory_fields[] = {
@@ -99,7 +102,9 @@ static void parse_fields(const struct json_at *object, const struct field *field
         }
 }
 
-/* Room for `count` zeroed entries at *items; false (and the reader failed) if there is none or too many are asked for. */
+/*
+ * Room for `count` zeroed entries at *items; false (and the reader failed) if there is none or too many are asked for.
+ */
 static bool make_room(const struct json_at *at, size_t count, size_t size, void *items)
 {
         if (json_failed(at) || !count)
@@ -127,7 +132,8 @@ static char *copy(const struct json_at *at, const char *text)
 
 static void parse_device(const struct json_at *at, struct device_rule *rule)
 {
-        struct json_at allow = json_get(at, "allow"), type_at = json_get(at, "type"), access_at = json_get(at, "access");
+        struct json_at allow = json_get(at, "allow"), type_at = json_get(at, "type"),
+                       access_at = json_get(at, "access");
         if (!json_is_object(at->value)) {
                 json_misfit(at, "must be an object");
                 return;
@@ -176,7 +182,8 @@ static void parse_memory(const struct json_at *at, struct resources *resources)
                 json_misfit(&swap, "is %lld, memory and swap together; it must not be below memory.limit (%lld)",
                             (long long)total.value, (long long)limit.value);
         if (limit.present && total.present && total.value > 0 && limit.value < 0)
-                json_misfit(&swap, "is %lld, memory and swap together, while memory.limit is unlimited", (long long)total.value);
+                json_misfit(&swap, "is %lld, memory and swap together, while memory.limit is unlimited",
+                            (long long)total.value);
 }
 
 /* "0-3,7": the list format of cpuset(7). */
@@ -222,9 +229,11 @@ static void parse_cpu(const struct json_at *at, struct resources *resources)
 
         /* The kernel's bounds: max_cfs_quota_period and min_cfs_quota_period are a second and a millisecond. */
         if (quota.present && quota.value > 0 && quota.value < 1000)
-                json_misfit(&quota_at, "is %lld microseconds; it must be -1 (none) or at least 1000", (long long)quota.value);
+                json_misfit(&quota_at, "is %lld microseconds; it must be -1 (none) or at least 1000",
+                            (long long)quota.value);
         if (period.present && (period.value < 1000 || period.value > 1000000))
-                json_misfit(&period_at, "is %lld microseconds; it must be between 1000 and 1000000", (long long)period.value);
+                json_misfit(&period_at, "is %lld microseconds; it must be between 1000 and 1000000",
+                            (long long)period.value);
         if (burst.present && quota.present && quota.value > 0 && burst.value > quota.value)
                 json_misfit(&burst_at, "is %lld; it must not be above cpu.quota (%lld)", (long long)burst.value,
                             (long long)quota.value);
@@ -279,7 +288,8 @@ static void parse_block(const struct json_at *at, struct resources *resources)
 /* A name that becomes part of a file's name or a word of a line: nothing that could end either early. */
 static bool plain_word(const char *text)
 {
-        return *text && strcspn(text, "/ \t\n\\") == strlen(text) && strlen(text) < 128 && strcmp(text, ".") && strcmp(text, "..");
+        return *text && strcspn(text, "/ \t\n\\") == strlen(text) && strlen(text) < 128 && strcmp(text, ".") &&
+               strcmp(text, "..");
 }
 
 static void parse_hugepages(const struct json_at *at, struct resources *resources)
@@ -296,7 +306,8 @@ static void parse_hugepages(const struct json_at *at, struct resources *resource
                 json_need_string(&element, "pageSize", &size);
                 size_t digits = strspn(size, "0123456789");
                 const char *unit = size + digits;
-                if (!digits || digits > 6 || *size == '0' || (strcmp(unit, "KB") && strcmp(unit, "MB") && strcmp(unit, "GB")))
+                if (!digits || digits > 6 || *size == '0' ||
+                    (strcmp(unit, "KB") && strcmp(unit, "MB") && strcmp(unit, "GB")))
                         json_misfit(&size_at, "is \"%s\"; it must be a size such as 64KB, 2MB or 1GB", size);
                 resources->hugepages[i].page_size = copy(&element, size);
                 need_number(&element, "limit", 0, INT64_MAX, &resources->hugepages[i].limit);
@@ -348,7 +359,8 @@ static void parse_rdma(const struct json_at *at, struct resources *resources)
 static bool reserved_key(const char *key)
 {
         static const char *const reserved[] = {
-                "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "cgroup.type", "cgroup.kill", "cgroup.freeze",
+                "cgroup.procs", "cgroup.threads", "cgroup.subtree_control",
+                "cgroup.type",  "cgroup.kill",    "cgroup.freeze",
         };
         for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
                 if (!strcmp(key, reserved[i]))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * linux.resources as numbers and lists: what config.json asks of the control groups, checked but tied to no version of them.
+ * linux.resources as numbers and lists: what config.json asks of the control groups, checked but tied to no version of
+ * them.
  *
- * OCI runtime-spec config-linux.md, sections "Allowed Device list" to "Unified". Made by resources_parse() (cgroup.h), owned
- * by whoever called it, read by cgroup_apply(). Where the specification is silent, 0 means "not set", as engines write it
- * in `update`; pids.limit, swappiness and idle are the exceptions, for which 0 is a value.
+ * OCI runtime-spec config-linux.md, sections "Allowed Device list" to "Unified". Made by resources_parse() (cgroup.h),
+ * owned by whoever called it, read by cgroup_apply(). Where the specification is silent, 0 means "not set", as engines
+ * write it in `update`; pids.limit, swappiness and idle are the exceptions, for which 0 is a value.
  */
 #pragma once
 
@@ -83,7 +84,8 @@ struct resources {
                 struct number disable_oom_killer, use_hierarchy, check_before_update; /* 0 or 1 */
         } memory;
         struct {
-                struct number shares, quota, burst, period, realtime_runtime, realtime_period, idle; /* times in microseconds */
+                struct number shares, quota, burst, period, realtime_runtime, realtime_period,
+                        idle; /* times in microseconds */
                 char *cpus, *mems;
         } cpu;
         struct {

@@ -4,9 +4,9 @@
 
     tests/nested/v2_machine.py [--file SOURCE=PATH]... [--kernel FILE] [--timeout SECONDS] SCRIPT
 
-Packs busybox, the files and the script into an initramfs, boots Debian's cloud kernel on an emulated processor (no KVM needed,
-about ten seconds), prints what the script prints and exits with its status. A machine that does not answer in time is started
-once more; then the status is 124.
+Packs busybox, the files and the script into an initramfs, boots Debian's cloud kernel on an emulated processor (no KVM
+needed, a few seconds), prints what the script prints and exits with its status. A machine that does not answer in time
+is started once more; then the status is 124.
 """
 import argparse
 import glob
@@ -130,12 +130,13 @@ def pack(path, script, files):
 
 def boot(image, kernel_file, memory, timeout):
     """The console's text, or None when the machine did not power off in time."""
-    command = [QEMU, "-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "2", "-m", str(memory), "-nodefaults", "-no-user-config",
-               "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel_file, "-initrd", image, "-append",
+    command = [QEMU, "-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "2", "-m", str(memory), "-nodefaults",
+               "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel_file,
+               "-initrd", image, "-append",
                "console=ttyS0 quiet panic=-1 cgroup_no_v1=all tsc=reliable mitigations=off random.trust_cpu=on"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
-                              check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=timeout, check=False)
     except subprocess.TimeoutExpired as expired:
         sys.stderr.write((expired.stdout or b"").decode(errors="replace")[-2000:])
         return None

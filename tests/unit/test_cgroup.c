@@ -50,8 +50,8 @@ static int tear_down(void **state)
 static void mount_hierarchy(struct host *host, const char *name, const char *type, const char *options)
 {
         size_t used = strlen(host->mounts);
-        snprintf(host->mounts + used, sizeof(host->mounts) - used, "1 1 0:1 / %s/%s rw - %s none rw,%s\n", host->root, name, type,
-                 options);
+        snprintf(host->mounts + used, sizeof(host->mounts) - used, "1 1 0:1 / %s/%s rw - %s none rw,%s\n", host->root,
+                 name, type, options);
         char path[256];
         snprintf(path, sizeof(path), "%s/%s", host->root, name);
         int fd = directory_make(path, 0755, NULL);
@@ -130,20 +130,25 @@ static void make_v2(struct host *host)
         put(host, "v2/onggi/cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma misc\n");
         put_files(host, "v2/onggi", "cgroup.subtree_control");
         put(host, "v2/onggi/id/cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma\n");
-        put_files(host, "v2/onggi/id",
-                  "cgroup.procs memory.max memory.swap.max memory.low memory.high cpu.weight cpu.max cpu.max.burst cpu.idle cpuset.cpus "
-                  "cpuset.mems pids.max io.max io.weight hugetlb.2MB.max hugetlb.2MB.rsvd.max hugetlb.1GB.max rdma.max");
+        put_files(
+                host, "v2/onggi/id",
+                "cgroup.procs memory.max memory.swap.max memory.low memory.high cpu.weight cpu.max cpu.max.burst "
+                "cpu.idle cpuset.cpus "
+                "cpuset.mems pids.max io.max io.weight hugetlb.2MB.max hugetlb.2MB.rsvd.max hugetlb.1GB.max rdma.max");
 }
 
 static void make_v1(struct host *host)
 {
-        static const char *const controllers[] = { "cpu", "cpuset", "memory", "pids", "freezer", "blkio", "hugetlb", "net_cls" };
+        static const char *const controllers[] = { "cpu",     "cpuset", "memory",  "pids",
+                                                   "freezer", "blkio",  "hugetlb", "net_cls" };
         for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
                 mount_hierarchy(host, controllers[i], "cgroup", controllers[i]);
         put(host, "cpuset/onggi/id/cpuset.cpus", "0-1\n");
-        put_files(host, "memory/onggi/id", "cgroup.procs memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes "
-                                           "memory.swappiness memory.oom_control memory.kmem.tcp.limit_in_bytes");
-        put_files(host, "cpu/onggi/id", "cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.cfs_burst_us cpu.rt_period_us cpu.rt_runtime_us");
+        put_files(host, "memory/onggi/id",
+                  "cgroup.procs memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes "
+                  "memory.swappiness memory.oom_control memory.kmem.tcp.limit_in_bytes");
+        put_files(host, "cpu/onggi/id",
+                  "cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.cfs_burst_us cpu.rt_period_us cpu.rt_runtime_us");
         put_files(host, "pids/onggi/id", "pids.max");
         put_files(host, "blkio/onggi/id", "blkio.bfq.weight blkio.bfq.weight_device blkio.throttle.read_bps_device");
         put_files(host, "hugetlb/onggi/id", "hugetlb.2MB.limit_in_bytes");
@@ -154,12 +159,18 @@ static void test_v2_limits_are_converted(void **state)
 {
         struct host *host = *state;
         make_v2(host);
-        assert_int_equal(create_and_apply(host,
-                "{\"memory\":{\"limit\":1000,\"swap\":1500,\"reservation\":500},\"pids\":{\"limit\":0},"
-                "\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000,\"burst\":10000,\"cpus\":\"0-1\",\"mems\":\"0\"},"
-                "\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":600}]},"
-                "\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4},{\"pageSize\":\"1GB\",\"limit\":8}],"
-                "\"rdma\":{\"mlx5\":{\"hcaHandles\":3,\"hcaObjects\":9}},\"unified\":{\"memory.high\":\"900\"}}"), 0);
+        assert_int_equal(
+                create_and_apply(
+                        host,
+                        "{\"memory\":{\"limit\":1000,\"swap\":1500,\"reservation\":500},\"pids\":{\"limit\":0},"
+                        "\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000,\"burst\":10000,\"cpus\":\"0-1\","
+                        "\"mems\":\"0\"},"
+                        "\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,"
+                        "\"rate\":600}]},"
+                        "\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4},{\"pageSize\":\"1GB\",\"limit\":8}],"
+                        "\"rdma\":{\"mlx5\":{\"hcaHandles\":3,\"hcaObjects\":9}},"
+                        "\"unified\":{\"memory.high\":\"900\"}}"),
+                0);
         assert_file(host, "v2/onggi/id/memory.max", "1000");
         assert_file(host, "v2/onggi/id/memory.swap.max", "500");
         assert_file(host, "v2/onggi/id/memory.low", "500");
@@ -220,8 +231,10 @@ static void test_v2_names_what_it_cannot_hold(void **state)
                 { "{\"cpu\":{\"realtimePeriod\":1}}", "cpu.realtimePeriod: cgroup v2" },
                 { "{\"blockIO\":{\"leafWeight\":10}}", "blockIO.leafWeight: cgroup v2" },
                 { "{\"network\":{\"classID\":1}}", "no control group controller \"net_cls\"" },
-                { "{\"network\":{\"priorities\":[{\"name\":\"lo\",\"priority\":1}]}}", "no control group controller \"net_prio\"" },
-                { "{\"hugepageLimits\":[{\"pageSize\":\"64KB\",\"limit\":4}]}", "hugepageLimits[0].pageSize: this host has no pages of 64KB" },
+                { "{\"network\":{\"priorities\":[{\"name\":\"lo\",\"priority\":1}]}}",
+                  "no control group controller \"net_prio\"" },
+                { "{\"hugepageLimits\":[{\"pageSize\":\"64KB\",\"limit\":4}]}",
+                  "hugepageLimits[0].pageSize: this host has no pages of 64KB" },
                 { "{\"unified\":{\"memory.nothing\":\"1\"}}", "no control file" },
         };
         struct host *host = *state;
@@ -262,12 +275,18 @@ static void test_v1_limits_go_to_their_hierarchies(void **state)
 {
         struct host *host = *state;
         make_v1(host);
-        assert_int_equal(create_and_apply(host,
-                "{\"memory\":{\"limit\":1000,\"swap\":1500,\"reservation\":500,\"swappiness\":10,\"disableOOMKiller\":true,\"kernelTCP\":7},"
-                "\"pids\":{\"limit\":-1},\"cpu\":{\"shares\":512,\"quota\":-1,\"period\":100000,\"burst\":0,\"realtimePeriod\":9,"
-                "\"realtimeRuntime\":8},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4}],\"network\":{\"classID\":17},"
-                "\"blockIO\":{\"weight\":500,\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":20}],"
-                "\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":600}]}}"), 0);
+        assert_int_equal(
+                create_and_apply(
+                        host,
+                        "{\"memory\":{\"limit\":1000,\"swap\":1500,\"reservation\":500,\"swappiness\":10,"
+                        "\"disableOOMKiller\":true,\"kernelTCP\":7},"
+                        "\"pids\":{\"limit\":-1},\"cpu\":{\"shares\":512,\"quota\":-1,\"period\":100000,\"burst\":0,"
+                        "\"realtimePeriod\":9,"
+                        "\"realtimeRuntime\":8},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4}],"
+                        "\"network\":{\"classID\":17},"
+                        "\"blockIO\":{\"weight\":500,\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":20}],"
+                        "\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":600}]}}"),
+                0);
         assert_file(host, "memory/onggi/id/memory.limit_in_bytes", "1000");
         assert_file(host, "memory/onggi/id/memory.memsw.limit_in_bytes", "1500");
         assert_file(host, "memory/onggi/id/memory.soft_limit_in_bytes", "500");
@@ -372,10 +391,13 @@ static void test_a_saved_path_that_leads_elsewhere_is_refused(void **state)
 {
         struct host *host = *state;
         static const char *const texts[] = {
-                "[]", "{}", "{\"directories\":[7]}",
+                "[]",
+                "{}",
+                "{\"directories\":[7]}",
                 "{\"directories\":[{\"version\":1,\"mount\":\"/sys/fs/cgroup\",\"path\":\"/etc\"}]}",
                 "{\"directories\":[{\"version\":1,\"mount\":\"/sys/fs/cgroup\",\"path\":\"/sys/fs/cgroup/\"}]}",
-                "{\"directories\":[{\"version\":1,\"mount\":\"/sys/fs/cgroup\",\"path\":\"/sys/fs/cgroup/../../etc\"}]}",
+                ("{\"directories\":[{\"version\":1,\"mount\":\"/sys/fs/cgroup\","
+                 "\"path\":\"/sys/fs/cgroup/../../etc\"}]}"),
                 "{\"directories\":[{\"version\":3,\"mount\":\"/sys\",\"path\":\"/sys/a\"}]}",
         };
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -391,7 +413,8 @@ static void test_v2_statistics_have_the_shape_of_runc(void **state)
 {
         struct host *host = *state;
         make_v2(host);
-        put(host, "v2/onggi/id/cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7\n");
+        put(host, "v2/onggi/id/cpu.stat",
+            "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7\n");
         put(host, "v2/onggi/id/memory.current", "100\n");
         put(host, "v2/onggi/id/memory.max", "max\n");
         put(host, "v2/onggi/id/memory.swap.current", "11\n");
@@ -405,10 +428,13 @@ static void test_v2_statistics_have_the_shape_of_runc(void **state)
         assert_int_equal(cgroup_statistics(host->cgroup, &all, &host->err), 0);
         json_int_t total, throttled, usage, swap, cache, failures, current, limit;
         json_t *bytes;
-        assert_int_equal(json_unpack(all, "{s:{s:{s:I}, s:{s:I}}, s:{s:{s:I, s:I}, s:{s:I}, s:I}, s:{s:I, s:I}, s:{s:o}}", "cpu", "usage",
-                                     "total", &total, "throttling", "throttledTime", &throttled, "memory", "usage", "usage", &usage,
-                                     "failcnt", &failures, "swap", "usage", &swap, "cache", &cache, "pids", "current", &current,
-                                     "limit", &limit, "blkio", "ioServiceBytesRecursive", &bytes), 0);
+        assert_int_equal(json_unpack(all,
+                                     "{s:{s:{s:I}, s:{s:I}}, s:{s:{s:I, s:I}, s:{s:I}, s:I}, s:{s:I, s:I}, s:{s:o}}",
+                                     "cpu", "usage", "total", &total, "throttling", "throttledTime", &throttled,
+                                     "memory", "usage", "usage", &usage, "failcnt", &failures, "swap", "usage", &swap,
+                                     "cache", &cache, "pids", "current", &current, "limit", &limit, "blkio",
+                                     "ioServiceBytesRecursive", &bytes),
+                         0);
         assert_int_equal(total, 5000);
         assert_int_equal(throttled, 7000);
         assert_int_equal(usage, 100);
@@ -425,7 +451,8 @@ static void test_v2_statistics_have_the_shape_of_runc(void **state)
 static void test_cpu_shares_and_weights_meet_at_their_ends_and_usual_values(void **state)
 {
         (void)state;
-        static const uint64_t pairs[][2] = { { 0, 1 }, { 2, 1 }, { 1024, 100 }, { 2000, 170 }, { 262144, 10000 }, { 1 << 30, 10000 } };
+        static const uint64_t pairs[][2] = { { 0, 1 },      { 2, 1 },          { 1024, 100 },
+                                             { 2000, 170 }, { 262144, 10000 }, { 1 << 30, 10000 } };
         for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
                 assert_int_equal(cpu_weight_of_shares(pairs[i][0]), pairs[i][1]);
         for (uint64_t shares = 2; shares < 262144; shares += 37)

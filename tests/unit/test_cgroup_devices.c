@@ -64,10 +64,8 @@ static void test_program_lets_the_last_rule_decide_each_access(void **state)
 {
         (void)state;
         const struct device_rule rules[] = {
-                { false, 'a', ALL, ALL, DEVICE_ALL },
-                { true, 'c', 1, ALL, DEVICE_ALL },
-                { false, 'c', 1, 3, DEVICE_WRITE },
-                { true, 'b', 8, 0, DEVICE_READ },
+                { false, 'a', ALL, ALL, DEVICE_ALL },  { true, 'c', 1, ALL, DEVICE_ALL },
+                { false, 'c', 1, 3, DEVICE_WRITE },    { true, 'b', 8, 0, DEVICE_READ },
                 { true, 'b', ALL, ALL, DEVICE_WRITE },
         };
         assert_int_equal(ask(rules, 5, 'c', 1, 3, DEVICE_READ), 1);
@@ -173,7 +171,8 @@ static void test_v1_list_refuses_a_hole_in_a_wider_rule(void **state)
 {
         (void)state;
         const struct device_rule rules[] = { { true, 'c', 1, ALL, DEVICE_ALL }, { false, 'c', 1, 3, DEVICE_WRITE } };
-        const struct device_rule holes[] = { { true, 'a', ALL, ALL, DEVICE_ALL }, { false, 'c', 1, ALL, DEVICE_ALL },
+        const struct device_rule holes[] = { { true, 'a', ALL, ALL, DEVICE_ALL },
+                                             { false, 'c', 1, ALL, DEVICE_ALL },
                                              { true, 'c', 1, 3, DEVICE_READ } };
         struct device_list list;
         struct error err;

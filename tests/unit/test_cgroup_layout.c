@@ -24,10 +24,13 @@ static void test_v1_mounts_tell_their_controllers(void **state)
         (void)state;
         struct cgroup_layout layout;
         struct error err = { 0 };
-        assert_int_equal(cgroup_layout_parse(v1_mounts, "3:cpu,cpuacct:/user\n2:memory:/a/b\n1:name=systemd:/init.scope\n", &layout,
-                                             &err), 0);
+        assert_int_equal(cgroup_layout_parse(v1_mounts,
+                                             "3:cpu,cpuacct:/user\n2:memory:/a/b\n1:name=systemd:/init.scope\n",
+                                             &layout, &err),
+                         0);
         assert_int_equal(layout.count, 3);
-        assert_int_equal(layout.hierarchies[0].controllers, CONTROLLER_BIT(CONTROLLER_CPU) | CONTROLLER_BIT(CONTROLLER_CPUACCT));
+        assert_int_equal(layout.hierarchies[0].controllers,
+                         CONTROLLER_BIT(CONTROLLER_CPU) | CONTROLLER_BIT(CONTROLLER_CPUACCT));
         assert_string_equal(layout.hierarchies[0].mount, "/sys/fs/cgroup/cpu,cpuacct");
         assert_string_equal(layout.hierarchies[0].own, "/user");
         assert_string_equal(layout.hierarchies[1].own, "/a/b");
@@ -81,13 +84,16 @@ static void test_names_are_unescaped_and_the_own_path_is_below_the_mounted_part(
         (void)state;
         struct cgroup_layout layout;
         struct error err = { 0 };
-        assert_int_equal(cgroup_layout_parse("30 23 0:26 /docker/ab /a\\040b\\134c rw - cgroup2 none rw", "0::/docker/ab/sub", &layout,
-                                             &err), 0);
+        assert_int_equal(cgroup_layout_parse("30 23 0:26 /docker/ab /a\\040b\\134c rw - cgroup2 none rw",
+                                             "0::/docker/ab/sub", &layout, &err),
+                         0);
         assert_string_equal(layout.hierarchies[0].mount, "/a b\\c");
         assert_string_equal(layout.hierarchies[0].own, "/sub");
         cgroup_layout_free(&layout);
 
-        assert_int_equal(cgroup_layout_parse("30 23 0:26 /docker/ab /m rw - cgroup2 none rw", "0::/docker/abc", &layout, &err), 0);
+        assert_int_equal(cgroup_layout_parse("30 23 0:26 /docker/ab /m rw - cgroup2 none rw", "0::/docker/abc", &layout,
+                                             &err),
+                         0);
         assert_null(layout.hierarchies[0].own);
         cgroup_layout_free(&layout);
 }
@@ -95,8 +101,14 @@ static void test_names_are_unescaped_and_the_own_path_is_below_the_mounted_part(
 static void test_damaged_lines_are_passed_over(void **state)
 {
         (void)state;
-        static const char *const texts[] = { "", "\n\n", " - cgroup", "x - cgroup", "1 2 3 - cgroup2", "a b c d e - cgroup cgroup",
-                                             "1 2 3 / /x rw - cgroupfs x memory", "- cgroup cgroup rw,memory" };
+        static const char *const texts[] = { "",
+                                             "\n\n",
+                                             " - cgroup",
+                                             "x - cgroup",
+                                             "1 2 3 - cgroup2",
+                                             "a b c d e - cgroup cgroup",
+                                             "1 2 3 / /x rw - cgroupfs x memory",
+                                             "- cgroup cgroup rw,memory" };
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
                 struct cgroup_layout layout;
                 struct error err = { 0 };

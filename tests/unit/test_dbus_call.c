@@ -151,11 +151,11 @@ static void test_arguments_are_aligned_as_the_specification_says(void **state)
         dbus_put_u64(&arguments, 0x0102030405060708);
         dbus_end_array(&arguments, array, 8);
         static const uint8_t expected[] = {
-                2, 0, 0, 0, 'a', 'b', 0, 0,         /* "ab", and to a multiple of four */
-                24, 0, 0, 0, 0, 0, 0, 0,            /* the array's length, and to a multiple of eight, which does not count */
-                1, 0, 0, 0, 'T', 0, 1, 't',         /* "T", signature of the variant … */
-                0, 0, 0, 0, 0, 0, 0, 0,             /* … and to a multiple of eight */
-                8, 7, 6, 5, 4, 3, 2, 1,
+                2,  0, 0, 0, 'a', 'b', 0, 0, /* "ab", and to a multiple of four */
+                24, 0, 0, 0, 0,   0,   0, 0, /* the array's length, and to a multiple of eight, which does not count */
+                1,  0, 0, 0, 'T', 0,   1, 't', /* "T", signature of the variant … */
+                0,  0, 0, 0, 0,   0,   0, 0,   /* … and to a multiple of eight */
+                8,  7, 6, 5, 4,   3,   2, 1,
         };
         assert_int_equal(arguments.bytes.length, sizeof(expected));
         assert_memory_equal(arguments.bytes.data, expected, sizeof(expected));
@@ -258,7 +258,8 @@ static void test_messages_that_break_the_rules_are_refused(void **state)
                 { "l\2\0\1\0\0\0\0\1\0\0\0\10\0\0\0\5\1u\0\1\0\0", 23 },           /* cut short */
                 { "l\2\0\1\0\0\0\0\1\0\0\0\10\0\0\0\3\1s\0\377\377\377\177", 24 }, /* a string beyond the end */
                 { "l\2\0\1\0\0\0\0\1\0\0\0\10\0\0\0\3\1x\0\0\0\0\0", 24 },         /* a field of an unknown type */
-                { "l\2\0\1\0\0\0\0\1\0\0\0\10\0\0\0\5\1u\0\1\0\0\0", 24 },         /* a reply without the text that was asked for */
+                { "l\2\0\1\0\0\0\0\1\0\0\0\10\0\0\0\5\1u\0\1\0\0\0",
+                  24 }, /* a reply without the text that was asked for */
         };
         for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
                 struct text answer = { 0 };

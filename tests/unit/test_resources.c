@@ -74,16 +74,20 @@ static const struct {
         { "{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0}]}}", "weightDevice[0] must have a weight" },
         { "{\"blockIO\":{\"weightDevice\":[{\"minor\":0,\"weight\":10}]}}", "weightDevice[0].major is required" },
         { "{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":3}]}}", "weightDevice[0].weight is 3" },
-        { "{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}}", "throttleReadBpsDevice[0].rate is required" },
-        { "{\"blockIO\":{\"throttleWriteBpsDevice\":[{\"major\":8,\"rate\":1}]}}", "throttleWriteBpsDevice[0].minor is required" },
+        { "{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}}",
+          "throttleReadBpsDevice[0].rate is required" },
+        { "{\"blockIO\":{\"throttleWriteBpsDevice\":[{\"major\":8,\"rate\":1}]}}",
+          "throttleWriteBpsDevice[0].minor is required" },
         { "{\"blockIO\":{\"throttleReadIOPSDevice\":7}}", "throttleReadIOPSDevice must be an array" },
-        { "{\"blockIO\":{\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":-1}]}}", "throttleWriteIOPSDevice[0].rate is -1" },
+        { "{\"blockIO\":{\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":-1}]}}",
+          "throttleWriteIOPSDevice[0].rate is -1" },
         { "{\"hugepageLimits\":[{\"limit\":1}]}", "hugepageLimits[0].pageSize is required" },
         { "{\"hugepageLimits\":[{\"pageSize\":\"2MB\"}]}", "hugepageLimits[0].limit is required" },
         { "{\"hugepageLimits\":[{\"pageSize\":\"../x\",\"limit\":1}]}", "hugepageLimits[0].pageSize is \"../x\"" },
         { "{\"network\":{\"classID\":4294967296}}", "network.classID is 4294967296" },
         { "{\"network\":{\"priorities\":[{\"name\":\"eth0\"}]}}", "network.priorities[0].priority is required" },
-        { "{\"network\":{\"priorities\":[{\"name\":\"a b\",\"priority\":1}]}}", "network.priorities[0].name is \"a b\"" },
+        { "{\"network\":{\"priorities\":[{\"name\":\"a b\",\"priority\":1}]}}",
+          "network.priorities[0].name is \"a b\"" },
         { "{\"pids\":{\"limit\":-2}}", "pids.limit is -2" },
         { "{\"rdma\":{\"mlx5\":{}}}", "rdma.mlx5 must have hcaHandles or hcaObjects" },
         { "{\"rdma\":{\"mlx5\":{\"hcaHandles\":-1}}}", "rdma.mlx5.hcaHandles is -1" },
@@ -123,8 +127,11 @@ static void test_zero_is_a_pids_limit_and_no_memory_limit(void **state)
         (void)state;
         struct error err = { 0 };
         _cleanup_(resources) struct resources *resources = NULL;
-        assert_int_equal(parse("{\"linux\":{\"resources\":{\"pids\":{\"limit\":0},\"memory\":{\"limit\":0,\"swappiness\":0},"
-                               "\"cpu\":{\"shares\":0,\"quota\":0,\"cpus\":\"\"}}}}", &resources, &err), 0);
+        assert_int_equal(
+                parse("{\"linux\":{\"resources\":{\"pids\":{\"limit\":0},\"memory\":{\"limit\":0,\"swappiness\":0},"
+                      "\"cpu\":{\"shares\":0,\"quota\":0,\"cpus\":\"\"}}}}",
+                      &resources, &err),
+                0);
         assert_true(resources->pids_limit.present);
         assert_int_equal(resources->pids_limit.value, 0);
         assert_true(resources->memory.swappiness.present);
@@ -140,7 +147,9 @@ static void test_device_rules_keep_their_order_and_fill_in_all(void **state)
         struct error err = { 0 };
         _cleanup_(resources) struct resources *resources = NULL;
         assert_int_equal(parse("{\"linux\":{\"resources\":{\"devices\":[{\"allow\":false},"
-                               "{\"allow\":true,\"type\":\"c\",\"major\":10,\"minor\":229,\"access\":\"rw\"}]}}}", &resources, &err), 0);
+                               "{\"allow\":true,\"type\":\"c\",\"major\":10,\"minor\":229,\"access\":\"rw\"}]}}}",
+                               &resources, &err),
+                         0);
         assert_int_equal(resources->device_count, 2);
         assert_int_equal(resources->devices[0].type, 'a');
         assert_int_equal(resources->devices[0].major, DEVICE_ANY);
@@ -162,10 +171,12 @@ static void test_limits_name_the_controllers_that_they_need(void **state)
                 { "{\"pids\":{\"limit\":0}}", CONTROLLER_BIT(CONTROLLER_PIDS) },
                 { "{\"cpu\":{\"shares\":2}}", CONTROLLER_BIT(CONTROLLER_CPU) },
                 { "{\"cpu\":{\"mems\":\"0\"}}", CONTROLLER_BIT(CONTROLLER_CPUSET) },
-                { "{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}]}}", CONTROLLER_BIT(CONTROLLER_BLOCK) },
+                { "{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}]}}",
+                  CONTROLLER_BIT(CONTROLLER_BLOCK) },
                 { "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}]}", CONTROLLER_BIT(CONTROLLER_HUGETLB) },
                 { "{\"network\":{\"classID\":1}}", CONTROLLER_BIT(CONTROLLER_NET_CLS) },
-                { "{\"unified\":{\"io.weight\":\"1\",\"memory.high\":\"1\"}}", CONTROLLER_BIT(CONTROLLER_BLOCK) | CONTROLLER_BIT(CONTROLLER_MEMORY) },
+                { "{\"unified\":{\"io.weight\":\"1\",\"memory.high\":\"1\"}}",
+                  CONTROLLER_BIT(CONTROLLER_BLOCK) | CONTROLLER_BIT(CONTROLLER_MEMORY) },
                 { "{\"unified\":{\"cgroup.max.depth\":\"1\"}}", 0 },
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
