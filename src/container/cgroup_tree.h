@@ -93,6 +93,8 @@ void cgroup_placeholder_end(pid_t placeholder);
  * be had; a new container on a host with v2 alone gets the usual ones besides.
  */
 int cgroup_enable_needed(struct cgroup *cgroup, const struct resources *resources, struct error *err);
+/* v2: tries to make a controller available that we know only the name of; whether it is there then shows. */
+void cgroup_enable_named(const struct cgroup_directory *directory, const char *name);
 
 /*
  * Where linux.cgroupsPath (NULL: the default) leads: a path below the mount points that starts with "/". The caller
