@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from support import archives, bundle as bundles, leaks, private_host, programs
+pytest.register_assert_rewrite("support")
+
+from support import archives, bundle as bundles, leaks, private_host, programs  # noqa: E402 (after the rewrite is asked for)
 
 RAN_AS_ROOT = os.geteuid() == 0
 COUNTER = itertools.count()
@@ -49,7 +51,7 @@ def pytest_sessionfinish(session):
 def pytest_collection_modifyitems(items):
     for item in items:
         if not RAN_AS_ROOT and (item.get_closest_marker("root") or
-                                {"runtime", "onggi", "private_host", "ordinary_user"} & set(item.fixturenames)):
+                                {"runtime", "onggi", "private_host", "ordinary_user", "root_only"} & set(item.fixturenames)):
             item.add_marker(pytest.mark.skip(reason="needs root (network, mounts and control groups of a private host)"))
 
 
@@ -76,6 +78,11 @@ def nothing_left_by_the_session():
     left = counter.left()
     programs.end(leaks.descendants())
     assert not left, "left behind by the session:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(scope="session")
+def root_only():
+    """For what needs root and none of the other fixtures: without root the test is skipped."""
 
 
 @pytest.fixture(scope="session")
