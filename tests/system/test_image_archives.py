@@ -79,7 +79,7 @@ def test_import_refuses_a_wrong_instruction_before_it_reads_anything(store, chan
     assert "--change" in store.refuses("import", "--change", change, "/nonexistent")
 
 
-@pytest.mark.parametrize("name", ["Upper", "a//b", "a:", "a:-x", "-a", "a_-b", "a@sha256:12", "a" * 300, "a:" + "t" * 129, "f" * 64, "a b", ".", "host:/x", ""],
+@pytest.mark.parametrize("name", ["Upper", "a//b", "a:", "a:-x", "a/-b", "a_-b", "a@sha256:12", "a" * 300, "a:" + "t" * 129, "f" * 64, "a b", ".", "host:/x", ""],
                          ids=range(14))
 def test_import_refuses_a_malformed_name(store, folder, name):
     assert "image name" in store.refuses("import", write_tar(folder / "a.tar", file("a")), name)
@@ -110,7 +110,7 @@ def test_an_archive_of_several_images_may_be_compressed_and_come_through_a_pipe(
     both = store.ok("save", "one", "two", text=False)
     other = Store(folder / "other")
     printed = other.ok("load", input=gzip.compress(both), text=False)
-    assert printed.decode().split("\n") == ["Loaded image: one:latest", "Loaded image: two:latest"]
+    assert printed.decode().splitlines() == ["Loaded image: one:latest", "Loaded image: two:latest"]
     assert len(other.layers()) == 2
     assert other.ok("load", "-q", input=both, text=False) == b""
 
@@ -270,7 +270,7 @@ BAD_CONFIGS = [
     (put("rootfs", "diff_ids", 0, value="sha256:1"), "rootfs.diff_ids[0]"), (put("rootfs", "diff_ids", value=[]), "0 diff_ids"),
     (put("rootfs", "diff_ids", 0, value="sha256:" + "0" * 64), "the image says"), (put("created", value="yesterday"), "created"),
     (put("config", value=[]), "config"), (put("config", "Cmd", value="sh"), "config.Cmd"), (put("config", "Cmd", value=[1]), "config.Cmd[0]"),
-    (put("config", "Cmd", value=["a\0b"]), "config.Cmd[0]"), (put("config", "Entrypoint", value={}), "config.Entrypoint"),
+    (put("config", "Cmd", value=["a\0b"]), "not valid JSON"), (put("config", "Entrypoint", value={}), "config.Entrypoint"),
     (put("config", "Env", value=["=x"]), "config.Env[0]"), (put("config", "User", value=0), "config.User"),
     (put("config", "ExposedPorts", value={"http": {}}), "config.ExposedPorts.http"), (put("config", "ExposedPorts", value=[]), "config.ExposedPorts"),
     (put("config", "Volumes", value={"rel": {}}), "config.Volumes.rel"), (put("config", "Labels", value={"a": 1}), "config.Labels.a"),
@@ -358,7 +358,9 @@ def test_unknown_images_and_wrong_arguments_are_refused(store, folder):
     assert store.refuses("save", status=125) and store.refuses("fly", status=125) and store.refuses("load", "--nope", status=125)
     assert "cannot open" in store.refuses("load", "-i", folder / "nothing")
     assert "import" in store.refuses("load", "-i", write_tar(folder / "rootfs.tar", file("etc/passwd")))
-    assert "--output" in store.refuses("save", "--format", "oci-dir", "x")
+    store.ok("import", "-", "app", input=LAYER, text=False)
+    assert "--output" in store.refuses("save", "--format", "oci-dir", "app")
+    assert "exists" in store.refuses("save", "--format", "oci-dir", "-o", folder, "app")
 
 
 def test_the_embedded_image_is_a_whole_one(store):
