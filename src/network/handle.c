@@ -11,6 +11,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "network/hosts.h"
+#include "network/later.h"
 #include "network/sweep.h"
 
 #define USUAL_STATE "/run/onggi"
@@ -85,8 +87,10 @@ void networks_close(struct networks *networks)
 {
         if (!networks)
                 return;
+        if (networks->names_behind)
+                later_start(networks, &(struct later){ "names", 20, names_catch_up });
         if (networks->sweep)
-                sweep_later(networks);
+                later_start(networks, &(struct later){ "sweep", 1000, sweep_now });
         netlink_close(networks->route);
         netlink_close(networks->netfilter);
         for (size_t i = 0; i < 4; i++) {

@@ -25,6 +25,7 @@ struct networks {
         char default_bridge[16];
         struct netlink *route;     /* opened on first use, in the host's namespace */
         struct netlink *netfilter; /* likewise */
+        bool names_behind;   /* hosts files of others were left for networks_close() to have written */
         bool sweep;          /* something was released that networks_close() has to sweep up after */
 };
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "network/bridge.h"
 #include "network/describe.h"
+#include "network/hosts.h"
 #include "network/link.h"
 #include "network/pin.h"
 #include "network/release.h"
@@ -70,6 +71,8 @@ static int remove_network(struct networks *networks, const struct network *netwo
         static const struct leases none;
         char file[80];
         int r = sweep_ports(networks, network, &none, err);
+        if (!r)
+                r = hosts_catch_up(networks, network, &none, err);
         if (!r)
                 r = bridge_remove(networks, network, err);
         test_point("network.remove.bridge-removed");

@@ -2,17 +2,12 @@
 #include "network/sweep.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/test_point.h"
 #include "network/bridge.h"
+#include "network/hosts.h"
 #include "network/link.h"
 #include "network/pin.h"
 #include "network/release.h"
@@ -82,6 +77,8 @@ static int sweep_network(const struct network *network, void *data)
                 r = drop_stale_leases(networks, network, &leases, NULL);
         if (!r)
                 r = sweep_ports(networks, network, &leases, NULL);
+        if (!r)
+                r = hosts_catch_up(networks, network, &leases, NULL);
         if (r < 0 || leases.count)
                 return r;
         r = bridge_remove(networks, network, NULL);
@@ -97,51 +94,4 @@ int sweep_now(struct networks *networks, struct error *err)
         if (!refreshed && r < 0)
                 error_code(err, r, "tidying up the networks in %s", networks->state);
         return refreshed < 0 ? refreshed : r;
-}
-
-/* Nothing of the caller's stays open: whoever reads its output waits for the end of it. */
-static void leave_caller(void)
-{
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        setsid();
-        descriptors_close_from(0);
-        int null = open("/dev/null", O_RDWR);
-        if (null == 0 && dup(null) == 1)
-                dup(null);
-        if (chdir("/") < 0)
-                _exit(1);
-}
-
-static void wait_and_sweep(const char *root, const char *state)
-{
-        struct networks *networks;
-        leave_caller();
-        if (networks_open(root, state, false, &networks, NULL) < 0)
-                return;
-        int waiting = lock_try(networks->leases, "sweep", true, NULL);
-        if (waiting < 0)
-                return;
-        struct timespec left = { .tv_sec = 1 };
-        while (nanosleep(&left, &left) < 0 && errno == EINTR)
-                continue;
-        /* Whoever releases something from now on starts a sweep of its own. */
-        close(waiting);
-        int lock = networks_lock(networks, NULL);
-        if (lock >= 0)
-                sweep_now(networks, NULL);
-}
-
-void sweep_later(struct networks *networks)
-{
-        pid_t child = fork();
-        if (child > 0)
-                waitpid(child, NULL, 0);
-        if (child)
-                return;
-        /* A grandchild is nobody's to wait for. */
-        if (fork() == 0)
-                wait_and_sweep(networks->root, networks->state);
-        _exit(0);
 }

@@ -3,8 +3,8 @@
  * Tidying up behind releases: what the kernel is slow to delete, and what a command that died left.
  *
  * Deleting an interface or unhooking a chain waits for the kernel's readers, tens of milliseconds that nobody who runs one
- * short instance after another shall pay. So bridges stay up for a second after their last lease went, and a process of its own then
- * removes them. Should that process be killed, the next one's sweep does the work.
+ * short instance after another shall pay. So bridges stay up for a second after their last lease went (see
+ * network/later.h).
  */
 #pragma once
 
@@ -18,6 +18,3 @@ int sweep_now(struct networks *networks, struct error *err);
 
 /* Under networks_lock(): deletes the veth pairs on the network's bridge that no lease names. */
 int sweep_ports(struct networks *networks, const struct network *network, const struct leases *leases, struct error *err);
-
-/* Starts a process that lets a second pass and then sweeps; does nothing where one is waiting already. */
-void sweep_later(struct networks *networks);
