@@ -8,7 +8,7 @@ build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev 
        libmnl-dev libnftnl-dev nettle-dev busybox-static"
 demo="mmdebstrap curl ca-certificates"
 test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
-      podman containerd docker.io crun runc jq"
+      podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq"
 bench="$demo crun runc podman time util-linux nftables iproute2"
 lint="clang-format clang-tidy"
 fuzz="clang libclang-rt-14-dev"

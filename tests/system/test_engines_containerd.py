@@ -12,11 +12,8 @@ from support.engines import IMAGE, Containerd
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):
-    folder = worker_folder / "containerd"
-    folder.mkdir()
-    containerd = Containerd(folder, docker_archive)
-    yield containerd
-    containerd.close()
+    with Containerd(worker_folder / "containerd", docker_archive) as started:
+        yield started
 
 
 @pytest.fixture
@@ -46,14 +43,12 @@ def test_a_missing_program_is_named_to_the_user(engine, name):
     assert done.returncode and "/no/such" in done.stderr and "no such file" in done.stderr.lower()
 
 
-def test_task_goes_from_created_to_running_to_gone(engine, name):
-    engine.ok("containers", "create", "--runtime", "io.containerd.runc.v2", "--runc-binary", engine.runtime, IMAGE, name, "sleep", "1000")
-    engine.ok("tasks", "start", "--detach", name)
-    assert engine.task(name) == "RUNNING"
-    engine.ok("tasks", "kill", "--signal", "KILL", name)
-    engine.wait_for(lambda: engine.task(name) == "STOPPED", "the end of the task")
-    engine.ok("tasks", "rm", name)
-    assert engine.task(name) is None
+def test_task_goes_from_running_to_stopped_to_gone(engine, running):
+    assert engine.task(running) == "RUNNING"
+    engine.ok("tasks", "kill", "--signal", "KILL", running)
+    engine.wait_for(lambda: engine.task(running) == "STOPPED", "the end of the task")
+    engine.ok("tasks", "rm", running)
+    assert engine.task(running) is None
 
 
 def test_exec_returns_the_programs_own_exit_status(engine, running):
@@ -87,13 +82,7 @@ def test_processes_are_listed(engine, running):
 
 
 def test_metrics_are_told(engine, running):
-    assert "memory.usage_in_bytes" in engine.ok("tasks", "metrics", running) or "memory" in engine.ok("tasks", "metrics", running)
-
-
-def test_memory_limit_is_set(engine, name):
-    done = engine.run_container(name, "cat", "/proc/self/cgroup", options=["--rm", "--memory-limit", str(64 << 20)])
-    assert done.returncode == 0, done.stderr
-    assert "memory" in done.stdout
+    assert "memory" in engine.ok("tasks", "metrics", running)
 
 
 def test_more_memory_than_the_limit_is_killed(engine, name):
@@ -105,10 +94,6 @@ def test_more_memory_than_the_limit_is_killed(engine, name):
 def test_read_only_root(engine, name):
     done = engine.run_container(name, "touch", "/x", options=["--rm", "--read-only"])
     assert done.returncode == 1 and "Read-only file system" in done.stderr
-
-
-def test_user_of_the_container(engine, name):
-    assert engine.run_container(name, "id", "-u", options=["--rm", "--user", "1000"]).stdout == "1000\n"
 
 
 def test_seccomp_default_profile(engine, name):

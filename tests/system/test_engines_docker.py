@@ -8,11 +8,8 @@ from support.engines import Docker, inspect
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):
-    folder = worker_folder / "docker"
-    folder.mkdir()
-    docker = Docker(folder, docker_archive)
-    yield docker
-    docker.close()
+    with Docker(worker_folder / "docker", docker_archive) as started:
+        yield started
 
 
 class TestDocker(EngineCases):
@@ -26,6 +23,15 @@ class TestDocker(EngineCases):
         text = self.engine.ok("exec", self.name, "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/cpu/cpu.shares",
                               "/sys/fs/cgroup/pids/pids.max")
         assert text.split() == ["33554432", "700", "77"]
+
+    def test_seccomp_profile_refuses_new_namespaces(self):
+        done = self.run("unshare", "-r", "true", options=["--rm"])
+        assert done.returncode != 0 and "Operation not permitted" in done.stderr
+
+    def test_death_for_want_of_memory_is_told(self):
+        self.detached("dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", options=["--memory", "24m", "--memory-swap", "24m"])
+        self.engine.wait_for(lambda: not inspect(self.engine, self.name)["State"]["Running"], "the end of the hungry program")
+        assert inspect(self.engine, self.name)["State"]["OOMKilled"]
 
     def test_restart_policy_starts_it_again(self):
         self.detached("sh", "-c", "echo x >> /tmp/runs; test $(wc -l < /tmp/runs) = 3", options=["--restart", "on-failure"])

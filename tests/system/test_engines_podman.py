@@ -10,11 +10,8 @@ from support.engines import IMAGE, Podman, inspect
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):
-    folder = worker_folder / "podman"
-    folder.mkdir()
-    podman = Podman(folder, docker_archive)
-    yield podman
-    podman.close()
+    with Podman(worker_folder / "podman", docker_archive) as started:
+        yield started
 
 
 class TestPodman(EngineCases):

@@ -3,6 +3,7 @@
 import array
 import json
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -50,7 +51,7 @@ def test_exec_is_filtered_too(runtime, bundle, unique):
 
     def edit(made):
         made.linux["seccomp"] = deny("mkdir", "mkdirat")
-    runtime.ok("create", "--bundle", bundle("sleep", "1000", edit=edit), name, stdout=None)
+    runtime.ok("create", "--bundle", bundle("sleep", "1000", edit=edit), name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     runtime.ok("start", name)
     done = runtime("exec", name, "mkdir", "/tmp/x")
     assert done.returncode == 1 and "not permitted" in done.stderr

@@ -19,12 +19,29 @@ class Engine:
     name = None
     command = None
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.vault = Vault()
+    def __init__(self, folder, archive):
+        self.folder, self.archive = Path(folder), archive
+        self.folder.mkdir()
         self.runtime = programs.program("onggi-runtime")
         self.shared = []
         self.environment = dict(os.environ)
+        self.daemon = None
+
+    def __enter__(self):
+        self.vault = Vault()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.daemon:
+            self.daemon.terminate()
+        self.vault.close()
+        if self.daemon:
+            self.daemon.wait()
 
     def __call__(self, *words, **settings):
         return self.vault.run(self.command, *self.shared, *words, env=self.environment, **settings)
@@ -55,16 +72,12 @@ class Engine:
         left += [name for name in leaks.descendants().values() if identity in name and "conmon" not in name and "shim" not in name]
         return left
 
-    def close(self):
-        self.vault.close()
-
 
 class Podman(Engine):
     name = "podman"
     command = "podman"
 
-    def __init__(self, folder, archive):
-        super().__init__(folder)
+    def start(self):
         self.hooks = self.folder / "hooks"
         self.hooks.mkdir()
         settings = self.folder / "containers.conf"
@@ -77,7 +90,7 @@ class Podman(Engine):
         self.vault.run("mount", "--bind", policy, "/etc/containers/policy.json", check=True)
         self.shared = ["--root", self.folder / "root", "--runroot", "/run/podman", "--storage-driver", "overlay",
                        "--hooks-dir", self.hooks, "--runtime", self.runtime]
-        self.ok("load", "--input", archive)
+        self.ok("load", "--input", self.archive)
 
     def run_words(self, *words):
         """What podman needs where hard limits are low."""
@@ -88,8 +101,7 @@ class Docker(Engine):
     name = "docker"
     command = "/usr/bin/docker"
 
-    def __init__(self, folder, archive):
-        super().__init__(folder)
+    def start(self):
         socket = "unix:///run/docker.sock"
         settings = self.folder / "daemon.json"  # else the host's own would be read
         settings.write_text("{}")
@@ -101,23 +113,17 @@ class Docker(Engine):
                 stdin=subprocess.DEVNULL)
         self.shared = ["--config", self.folder / "client", "--host", socket]
         self.wait_for(lambda: self("version").returncode == 0, "answer of dockerd")
-        self.ok("load", "--input", archive)
+        self.ok("load", "--input", self.archive)
 
     def run_words(self, *words):
         return ["run", *words]
-
-    def close(self):
-        self.daemon.terminate()
-        super().close()
-        self.daemon.wait()
 
 
 class Containerd(Engine):
     name = "containerd"
     command = "ctr"
 
-    def __init__(self, folder, archive):
-        super().__init__(folder)
+    def start(self):
         settings = self.folder / "containerd.toml"
         settings.write_text(f'version = 2\nroot = "{self.folder}/root"\nstate = "/run/containerd-test"\n'
                             'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "/run/containerd.sock"\n')
@@ -125,7 +131,7 @@ class Containerd(Engine):
             self.daemon = self.vault.popen("containerd", "--config", settings, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.shared = ["--address", "/run/containerd.sock"]
         self.wait_for(lambda: self("version").returncode == 0, "answer of containerd")
-        self.ok("images", "import", archive)
+        self.ok("images", "import", self.archive)
 
     def run_container(self, identity, *command, options=(), **settings):
         return self("run", "--runtime", "io.containerd.runc.v2", "--runc-binary", self.runtime, *options, IMAGE, identity, *command,
@@ -134,11 +140,6 @@ class Containerd(Engine):
     def task(self, identity):
         lines = [line.split() for line in self.ok("tasks", "ls").splitlines()[1:]]
         return {words[0]: words[2] for words in lines}.get(identity)
-
-    def close(self):
-        self.daemon.terminate()
-        super().close()
-        self.daemon.wait()
 
 
 def inspect(engine, identity):

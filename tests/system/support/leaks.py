@@ -88,8 +88,13 @@ def _files(places):
     found = set()
     for place in places:
         for folder, folders, files in os.walk(place):
+            if folder == "/run" and "mount" in folders:
+                folders.remove("mount")  # mount(8)'s own notes
             found.update(os.path.join(folder, name) for name in folders + files)
-    found.update(f"/tmp/{name}" for name in os.listdir("/tmp") if name.startswith("onggi-") and not name.startswith("onggi-test"))
+    # /tmp itself is shared with strangers; a TMPDIR of our own is not. pytest's and our own folders in it are known.
+    if "TMPDIR" in os.environ:
+        folder = os.environ["TMPDIR"]
+        found.update(f"{folder}/{name}" for name in os.listdir(folder) if not name.startswith(("pytest-of-", "onggi-test-")))
     return found
 
 
