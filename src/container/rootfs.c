@@ -177,6 +177,8 @@ int rootfs_enter(struct rootfs *rootfs, bool no_pivot, struct error *err)
                 return r;
         if (chdir("/") < 0)
                 return error_errno(err, "cannot enter the container's root");
+        close(rootfs->root);
+        rootfs->root = -1;
         /* Only now: on a shared root the pivot itself would have failed. */
         if (rootfs->own_mounts && rootfs->propagation & ~(unsigned long)(MS_PRIVATE | MS_REC) &&
             mount(NULL, "/", NULL, rootfs->propagation, NULL) < 0)

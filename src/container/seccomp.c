@@ -166,13 +166,24 @@ int seccomp_apply(const struct seccomp *seccomp, struct error *err)
         return (int)r;
 }
 
+/* The specification's "container process state" around the container's state. */
+static char *process_state(const struct seccomp *seccomp, const json_t *state)
+{
+        _cleanup_json_ json_t *document = json_pack("{s:O*, s:[s], s:O*, s:s, s:O}", "ociVersion",
+                                                    json_object_get(state, "ociVersion"), "fds", "seccompFd", "pid",
+                                                    json_object_get(state, "pid"), "metadata",
+                                                    seccomp->listener_metadata ? seccomp->listener_metadata : "", "state",
+                                                    state);
+        return document ? json_dumps(document, JSON_COMPACT) : NULL;
+}
+
 int seccomp_send_notify(const struct seccomp *seccomp, int notify, const json_t *state, struct error *err)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         if (!seccomp->listener_path)
                 return error_set(err, -EINVAL, "the seccomp profile has no listenerPath to send the listener to");
         memcpy(address.sun_path, seccomp->listener_path, strlen(seccomp->listener_path) + 1);
-        _cleanup_free_ char *text = json_dumps(state, JSON_COMPACT);
+        _cleanup_free_ char *text = process_state(seccomp, state);
         if (!text)
                 return error_memory(err);
         _cleanup_close_ int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

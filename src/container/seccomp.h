@@ -30,7 +30,10 @@ const char *seccomp_listener_metadata(const struct seccomp *seccomp);
  */
 int seccomp_apply(const struct seccomp *seccomp, struct error *err);
 
-/* Sends the notify descriptor with `state` (the specification's "container process state") to listenerPath. */
+/*
+ * Sends the notify descriptor to listenerPath, with the specification's "container process state": made of `state`, the
+ * container's state, whose pid is that of the process that loaded the filter.
+ */
 int seccomp_send_notify(const struct seccomp *seccomp, int notify, const json_t *state, struct error *err);
 
 /* The "seccomp" object for `features`. */

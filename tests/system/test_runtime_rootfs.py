@@ -178,7 +178,7 @@ def test_propagation_of_a_bind_mount(run, folder, propagation, tag):
         tags = mounts_of(run("cat", "/proc/self/mountinfo", edit=edit))["/place"][2]
         assert [text.split(":")[0] + ":" for text in tags] == ([tag] if tag else [])
     finally:
-        private_host.umount(place)
+        private_host.detach(place)
 
 
 def test_control_groups_are_mounted_and_read_only(run):

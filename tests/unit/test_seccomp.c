@@ -333,7 +333,8 @@ static void test_the_listener_gets_descriptor_and_state_and_answers_calls(void *
         char text[256];
         int connection = accept(server, NULL, NULL);
         int notify = receive(connection, text, sizeof(text));
-        assert_string_equal(text, "{\"ociVersion\":\"1.2.0\",\"pid\":42}");
+        assert_string_equal(text, "{\"ociVersion\":\"1.2.0\",\"fds\":[\"seccompFd\"],\"pid\":42,\"metadata\":\"meta\","
+                                  "\"state\":{\"ociVersion\":\"1.2.0\",\"pid\":42}}");
         assert_int_equal(read(connection, text, 1), 0);
 
         struct seccomp_notif request = { 0 };
