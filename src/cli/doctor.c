@@ -75,14 +75,15 @@ static int doctor(struct call *call, void *target, struct error *err)
 const struct command command_doctor = {
         .summary = "Say what this machine offers, what is missing and how to get it",
         .usage = "",
-        .description = "Tries what containers and virtual machines need and says, for each thing that is missing, what that\n"
-                       "costs and how to get it: the kernel's version, seccomp, security modules, control groups (v1, v2 or\n"
-                       "both, and which controllers are where), overlayfs and user namespaces for root and for ordinary\n"
-                       "users, sub-ids, id-mapped mounts, network namespaces, bridges, nftables, tun, pasta, and KVM, by\n"
-                       "running a few instructions of an ordinary kernel in it.\n\n"
-                       "What it tries it tries in namespaces of its own, so nothing is left behind. Each line is \"ok\",\n"
-                       "\"limited\" (containers run, something of them does not) or \"missing\" (none runs). The exit status\n"
-                       "is 0 if containers can run.",
+        .description =
+                "Tries what containers and virtual machines need and says, for each thing that is missing, what that\n"
+                "costs and how to get it: the kernel's version, seccomp, security modules, control groups (v1, v2 or\n"
+                "both, and which controllers are where), overlayfs and user namespaces for root and for ordinary\n"
+                "users, sub-ids, id-mapped mounts, network namespaces, bridges, nftables, tun, pasta, and KVM, by\n"
+                "running a few instructions of an ordinary kernel in it.\n\n"
+                "What it tries it tries in namespaces of its own, so nothing is left behind. Each line is \"ok\",\n"
+                "\"limited\" (containers run, something of them does not) or \"missing\" (none runs). The exit status\n"
+                "is 0 if containers can run.",
         .options = doctor_tables,
         .options_size = sizeof(struct doctor_options),
         .run = doctor,
