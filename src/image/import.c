@@ -32,27 +32,27 @@ static int open_source(const char *path, bool *folder, struct error *err)
         return TAKE_FD(fd);
 }
 
-/* Archive to blob and layer in one pass: what is unpacked is also written. */
+/* Archive to blob and layer in one pass: what is unpacked is also written, compressed as it came where a layer may be. */
 static int import_tar(struct adding *adding, int fd, const char *what, const struct import_options *options,
-                      struct blob_writer *writer, struct descriptor *layer, struct layer_report *report, struct error *err)
+                      struct blob_writer *writer, struct descriptor *layer, struct digest *diff_id,
+                      struct layer_report *report, struct error *err)
 {
         _cleanup_stream_ struct stream *stream = NULL;
-        int r = stream_open(fd, what, &options->limits, &stream, err);
-        if (r < 0)
-                return r;
-        stream_copy_to(stream, writer);
-        r = layer_store(adding, stream, NULL, false, &layer->digest, NULL, report, err);
+        int r = stream_open(fd, what, &options->limits, writer, &stream, err);
+        if (!r)
+                r = layer_store(adding, stream, NULL, false, diff_id, NULL, report, err);
         if (r < 0)
                 return r;
         if (!report->entries)
                 return error_set(err, -EINVAL, "%s has no files in it", what);
+        layer->media_type = stream_media_type(stream);
         layer->size = writer->digester.length;
-        return blob_finish(writer, &layer->digest, &layer->digest, err);
+        return blob_finish(writer, NULL, &layer->digest, err);
 }
 
 static int import_folder(struct adding *adding, int folder, const struct import_options *options,
-                         struct blob_writer *writer, struct descriptor *layer, struct layer_report *report,
-                         struct error *err)
+                         struct blob_writer *writer, struct descriptor *layer, struct digest *diff_id,
+                         struct layer_report *report, struct error *err)
 {
         int r = folder_tar(folder, writer, err);
         if (r < 0)
@@ -63,14 +63,16 @@ static int import_folder(struct adding *adding, int folder, const struct import_
         _cleanup_stream_ struct stream *stream = NULL;
         struct stream_limits limits = options->limits;
         limits.any_ratio = true;
-        r = stream_open(writer->fd, "the folder", &limits, &stream, err);
+        r = stream_open(writer->fd, "the folder", &limits, NULL, &stream, err);
         if (!r)
-                r = layer_store(adding, stream, NULL, false, &layer->digest, NULL, report, err);
-        return r < 0 ? r : blob_finish(writer, &layer->digest, &layer->digest, err);
+                r = layer_store(adding, stream, NULL, false, diff_id, NULL, report, err);
+        layer->media_type = MEDIA_TYPE_LAYER;
+        return r < 0 ? r : blob_finish(writer, diff_id, &layer->digest, err);
 }
 
 static int import_layer(struct adding *adding, const char *path, const struct import_options *options,
-                        struct descriptor *layer, struct layer_report *report, struct error *err)
+                        struct descriptor *layer, struct digest *diff_id, struct layer_report *report,
+                        struct error *err)
 {
         bool folder = false;
         _cleanup_close_ int fd = open_source(path, &folder, err);
@@ -79,9 +81,8 @@ static int import_layer(struct adding *adding, const char *path, const struct im
         if (r < 0)
                 return r;
         const char *what = text_equal(path, "-") ? "standard input" : path;
-        layer->media_type = MEDIA_TYPE_LAYER;
-        r = folder ? import_folder(adding, fd, options, &writer, layer, report, err)
-                   : import_tar(adding, fd, what, options, &writer, layer, report, err);
+        r = folder ? import_folder(adding, fd, options, &writer, layer, diff_id, report, err)
+                   : import_tar(adding, fd, what, options, &writer, layer, diff_id, report, err);
         blob_abandon(&writer);
         return r;
 }
@@ -169,17 +170,18 @@ int image_import(struct store *store, const char *path, const char *name, const 
 
         _cleanup_adding_ struct adding *adding = NULL;
         struct descriptor layer;
+        struct digest diff_id;
         struct layer_report report;
         r = adding_begin(store, &adding, err);
         if (!r)
-                r = import_layer(adding, path, options, &layer, &report, err);
+                r = import_layer(adding, path, options, &layer, &diff_id, &report, err);
         if (r < 0)
                 return r;
         if (report.refused)
                 fprintf(stderr, "onggi-image: %u things of %s could not be kept, first: %s\n", report.refused, path,
                         report.first_refused);
         json_t *diff_ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
-        if (json_array_set_new(diff_ids, 0, json_string(layer.digest.text)) < 0)
+        if (json_array_set_new(diff_ids, 0, json_string(diff_id.text)) < 0)
                 return error_memory(err);
         return add_image(adding, config, &layer, name ? reference.text : NULL, id, err);
 }

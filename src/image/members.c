@@ -124,7 +124,7 @@ int members_open(struct adding *adding, int fd, const char *what, const struct s
                 made->folder = fd;
         } else {
                 _cleanup_stream_ struct stream *stream = NULL;
-                int r = stream_open(fd, what, limits, &stream, err);
+                int r = stream_open(fd, what, limits, NULL, &stream, err);
                 if (!r)
                         r = take_archive(made, stream, err);
                 if (r < 0)

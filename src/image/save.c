@@ -150,7 +150,7 @@ static int open_layer(struct saving *saving, const struct descriptor *layer, int
 {
         static const struct stream_limits none = { .bytes = INT64_MAX, .any_ratio = true };
         *fd = blob_open(saving->store, &layer->digest, layer->size, err);
-        return *fd < 0 ? *fd : stream_open(*fd, layer->digest.text, &none, stream, err);
+        return *fd < 0 ? *fd : stream_open(*fd, layer->digest.text, &none, NULL, stream, err);
 }
 
 static int measure_layer(struct saving *saving, const struct descriptor *layer, uint64_t *size, struct error *err)

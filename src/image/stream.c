@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "image/manifest.h"
 
 #define INPUT_BYTES (256 * 1024)
 /* Up to here nobody asks for the ratio; file systems shrink to a tenth, zeros to a thousandth. */
@@ -18,26 +21,76 @@ struct stream {
         struct archive *archive;
         struct digester input, output;
         struct blob_writer *copy;
+        const char *media_type; /* by the first bytes */
+        bool copy_input;        /* else what comes out is copied */
         bool ended;
         struct error err; /* of a callback that libarchive called */
+        size_t head; /* bytes in buffer that stream_open() has read ahead */
         char buffer[INPUT_BYTES];
 };
+
+static ssize_t read_some(int fd, void *data, size_t length)
+{
+        ssize_t n;
+        do
+                n = read(fd, data, length);
+        while (n < 0 && errno == EINTR);
+        return n;
+}
+
+static int take_input(struct stream *stream, size_t *length)
+{
+        *length = stream->head;
+        stream->head = 0;
+        if (!*length) {
+                ssize_t n = read_some(stream->fd, stream->buffer, sizeof(stream->buffer));
+                if (n < 0)
+                        return error_errno(&stream->err, "cannot read %s", stream->what);
+                *length = (size_t)n;
+        }
+        digester_add(&stream->input, stream->buffer, *length);
+        return stream->copy_input ? blob_write(stream->copy, stream->buffer, *length, &stream->err) : 0;
+}
 
 static la_ssize_t read_input(struct archive *archive, void *context, const void **data)
 {
         struct stream *stream = context;
-        ssize_t n;
-        do
-                n = read(stream->fd, stream->buffer, sizeof(stream->buffer));
-        while (n < 0 && errno == EINTR);
-        if (n < 0) {
-                error_errno(&stream->err, "cannot read %s", stream->what);
-                archive_set_error(archive, errno, "%s", stream->err.text);
+        size_t length;
+        int r = take_input(stream, &length);
+        if (r < 0) {
+                archive_set_error(archive, -r, "%s", stream->err.text);
                 return -1;
         }
-        digester_add(&stream->input, stream->buffer, (size_t)n);
         *data = stream->buffer;
-        return n;
+        return (la_ssize_t)length;
+}
+
+/* Layers may be compressed with gzip and zstd only (image-spec layer.md). */
+static int sniff(struct stream *stream, struct error *err)
+{
+        static const struct {
+                const char *magic, *media_type;
+                size_t length;
+        } kinds[] = {
+                { "\x1f\x8b", MEDIA_TYPE_LAYER_GZIP, 2 },
+                { "\x28\xb5\x2f\xfd", MEDIA_TYPE_LAYER_ZSTD, 4 },
+        };
+        for (ssize_t n = 1; n > 0 && stream->head < 4; stream->head += (size_t)n) {
+                n = read_some(stream->fd, stream->buffer + stream->head, 4 - stream->head);
+                if (n < 0)
+                        return error_errno(err, "cannot read %s", stream->what);
+        }
+        stream->media_type = MEDIA_TYPE_LAYER;
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                if (stream->head >= kinds[i].length && !memcmp(stream->buffer, kinds[i].magic, kinds[i].length))
+                        stream->media_type = kinds[i].media_type;
+        stream->copy_input = stream->copy && strcmp(stream->media_type, MEDIA_TYPE_LAYER);
+        return 0;
+}
+
+const char *stream_media_type(const struct stream *stream)
+{
+        return stream->media_type;
 }
 
 static int archive_failure(struct stream *stream, struct archive *archive, const char *doing, struct error *err)
@@ -71,10 +124,14 @@ static int open_decompressor(struct stream *stream, struct error *err)
                 stream->ended = true;
         else if (r != ARCHIVE_OK)
                 return archive_failure(stream, archive, "cannot be read", err);
+        /* one filter, and the file itself */
+        if (stream->copy_input && archive_filter_count(archive) > 2)
+                return error_set(err, -EINVAL, "%s is compressed more than once", stream->what);
         return 0;
 }
 
-int stream_open(int fd, const char *what, const struct stream_limits *limits, struct stream **stream, struct error *err)
+int stream_open(int fd, const char *what, const struct stream_limits *limits, struct blob_writer *copy,
+                struct stream **stream, struct error *err)
 {
         struct stream *made = malloc(sizeof(*made));
         if (!made)
@@ -82,12 +139,16 @@ int stream_open(int fd, const char *what, const struct stream_limits *limits, st
         made->fd = fd;
         made->what = what;
         made->limits = *limits;
-        made->copy = NULL;
+        made->copy = copy;
         made->ended = false;
         made->err.code = 0;
+        made->head = 0;
+        made->archive = NULL;
         digester_start(&made->input);
         digester_start(&made->output);
-        int r = open_decompressor(made, err);
+        int r = sniff(made, err);
+        if (!r)
+                r = open_decompressor(made, err);
         if (r < 0) {
                 stream_close(made);
                 return r;
@@ -102,11 +163,6 @@ void stream_close(struct stream *stream)
                 return;
         archive_free(stream->archive);
         free(stream);
-}
-
-void stream_copy_to(struct stream *stream, struct blob_writer *writer)
-{
-        stream->copy = writer;
 }
 
 static int check_limits(struct stream *stream, struct error *err)
@@ -136,7 +192,7 @@ int stream_read(struct stream *stream, const void **data, size_t *length, struct
         }
         digester_add(&stream->output, *data, *length);
         int r = check_limits(stream, err);
-        if (!r && stream->copy && *length)
+        if (!r && stream->copy && !stream->copy_input && *length)
                 r = blob_write(stream->copy, *data, *length, err);
         return r;
 }
@@ -151,11 +207,11 @@ int stream_finish(struct stream *stream, struct digest *input, struct digest *ou
                         return r;
         }
         /* What follows the compressed data belongs to the file all the same. */
-        for (la_ssize_t n = 1; n > 0;) {
-                n = read_input(stream->archive, stream, &data);
-                if (n < 0)
-                        return error_set(err, stream->err.code, "%s", stream->err.text);
-        }
+        do {
+                int r = take_input(stream, &length);
+                if (r < 0)
+                        return error_set(err, r, "%s", stream->err.text);
+        } while (length);
         if (input)
                 digester_finish(&stream->input, input);
         if (output)

@@ -25,14 +25,18 @@ struct stream_limits {
 
 struct stream;
 
-/* `fd` stays the caller's and must outlive the stream; `what` names it in errors and is borrowed. */
-int stream_open(int fd, const char *what, const struct stream_limits *limits, struct stream **stream, struct error *err);
+/*
+ * `fd` stays the caller's and must outlive the stream; `what` names it in errors and is borrowed. With `copy` (may be NULL) the
+ * bytes are also written to that blob: as they stand in the file where a layer may be compressed so, else as they come out.
+ */
+int stream_open(int fd, const char *what, const struct stream_limits *limits, struct blob_writer *copy,
+                struct stream **stream, struct error *err);
 void stream_close(struct stream *stream);
 DEFINE_CLEANUP(stream, struct stream, stream_close)
 #define _cleanup_stream_ _cleanup_(stream)
 
-/* Everything that comes out is also written to that blob. */
-void stream_copy_to(struct stream *stream, struct blob_writer *writer);
+/* What a layer is called that has the file's bytes (manifest.h); as a plain tar archive where it must not be compressed so. */
+const char *stream_media_type(const struct stream *stream);
 
 /* The next bytes: *length 0 at the end. *data is valid until the next call. */
 int stream_read(struct stream *stream, const void **data, size_t *length, struct error *err);

@@ -49,7 +49,7 @@ int unpack_layers(struct adding *adding, const struct manifest *manifest, const 
                 if (fd < 0)
                         return fd;
                 _cleanup_stream_ struct stream *stream = NULL;
-                int r = stream_open(fd, layer->digest.text, limits, &stream, err);
+                int r = stream_open(fd, layer->digest.text, limits, NULL, &stream, err);
                 if (!r)
                         r = there ? check_diff_id(stream, &diff_ids[i], err)
                                   : unpack_layer(adding, stream, layer, &stack, err);

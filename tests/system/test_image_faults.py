@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever happens to a command that changes the image store, the next one finds a store that is whole."""
+import bz2
 import ctypes
 import gzip
 import os
@@ -204,6 +205,8 @@ def test_a_decompression_bomb_is_stopped_early(store, folder):
     assert "times its size" in store.refuses("load", "-i", folder / "image.tar")
     nested = folder / "nested.gz"
     nested.write_bytes(gzip.compress(packed))
+    assert "more than once" in store.refuses("import", nested, "bomb")
+    nested.write_bytes(bz2.compress(packed))
     assert "times its size" in store.refuses("import", nested, "bomb")
     assert not store.leftovers() and not store.blobs() and not store.layers()
 
