@@ -36,17 +36,18 @@ static json_t *find_variable(struct renderer *renderer, const char *name, const 
 static json_t *follow(struct renderer *renderer, json_t *value, char *const *fields, bool lenient)
 {
         _cleanup_json_ json_t *owner = value;
+        json_t *at = owner;
         for (; fields && *fields; fields++) {
-                json_t *next = json_object_get(value, *fields);
+                json_t *next = json_object_get(at, *fields);
                 if (!next && lenient)
                         return json_null();
                 if (!next) {
                         error_set(renderer->err, -EINVAL, "there is no field \"%s\" for the template to show", *fields);
                         return NULL;
                 }
-                value = next;
+                at = next;
         }
-        return json_incref(value);
+        return json_incref(at);
 }
 
 static json_t *call(struct renderer *renderer, const struct expression *expression, const struct scope *scope,
