@@ -14,13 +14,47 @@
 
 /* Index is the number: include/uapi/linux/capability.h. */
 static const char *const names[] = {
-        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-        "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
-        "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
-        "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-        "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-        "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
-        "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_KILL",
+        "CAP_SETGID",
+        "CAP_SETUID",
+        "CAP_SETPCAP",
+        "CAP_LINUX_IMMUTABLE",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_NET_BROADCAST",
+        "CAP_NET_ADMIN",
+        "CAP_NET_RAW",
+        "CAP_IPC_LOCK",
+        "CAP_IPC_OWNER",
+        "CAP_SYS_MODULE",
+        "CAP_SYS_RAWIO",
+        "CAP_SYS_CHROOT",
+        "CAP_SYS_PTRACE",
+        "CAP_SYS_PACCT",
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_BOOT",
+        "CAP_SYS_NICE",
+        "CAP_SYS_RESOURCE",
+        "CAP_SYS_TIME",
+        "CAP_SYS_TTY_CONFIG",
+        "CAP_MKNOD",
+        "CAP_LEASE",
+        "CAP_AUDIT_WRITE",
+        "CAP_AUDIT_CONTROL",
+        "CAP_SETFCAP",
+        "CAP_MAC_OVERRIDE",
+        "CAP_MAC_ADMIN",
+        "CAP_SYSLOG",
+        "CAP_WAKE_ALARM",
+        "CAP_BLOCK_SUSPEND",
+        "CAP_AUDIT_READ",
+        "CAP_PERFMON",
+        "CAP_BPF",
+        "CAP_CHECKPOINT_RESTORE",
 };
 
 int capability_from_name(const char *name)
@@ -56,14 +90,17 @@ static void parse_set(const struct json_at *at, const char *key, uint64_t *set, 
                         *set |= UINT64_C(1) << number;
                 } else if (warn) {
                         char text[160];
-                        snprintf(text, sizeof(text), "process.capabilities.%s: %.64s is not a capability of this kernel; it is "
-                                 "left out", key, name);
+                        snprintf(text, sizeof(text),
+                                 "process.capabilities.%s: %.64s is not a capability of this kernel; it is "
+                                 "left out",
+                                 key, name);
                         warn(text);
                 }
         }
 }
 
-int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text), struct error *err)
+int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text),
+                       struct error *err)
 {
         (void)err; /* misfits go to the reader's, which is the same */
         *sets = (struct capabilities){ .present = at->value != NULL };
@@ -84,7 +121,8 @@ static int drop_bounding(uint64_t keep, struct error *err)
                 if (held < 0)
                         return 0; /* past the last one */
                 if (held && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0)
-                        return error_errno(err, "cannot drop %s from the bounding set", capability_name((unsigned)number));
+                        return error_errno(err, "cannot drop %s from the bounding set",
+                                           capability_name((unsigned)number));
         }
         return 0;
 }

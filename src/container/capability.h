@@ -2,8 +2,8 @@
 /*
  * The capability sets of a container's process: OCI runtime-spec config.md "Linux Process", capabilities(7).
  *
- * Names that the kernel does not know are left out with a warning, as the specification asks; so is, when the sets are applied,
- * what the caller itself does not hold.
+ * Names that the kernel does not know are left out with a warning, as the specification asks; so is, when the sets
+ * are applied, what the caller itself does not hold.
  */
 #pragma once
 
@@ -20,9 +20,13 @@ struct capabilities {
 };
 
 /* `at` is the object process.capabilities. `warn` is called once for each name that is unknown to the kernel. */
-int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text), struct error *err);
+int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text),
+                       struct error *err);
 
-/* Drops the bounding set, then changes to uid, gid and groups keeping capabilities, then sets the other sets. One order for init and exec. */
+/*
+ * Drops the bounding set, then changes to uid, gid and groups keeping capabilities, then sets the other sets. One
+ * order for init and exec.
+ */
 int capabilities_apply(const struct capabilities *sets, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
                        bool set_groups, struct error *err);
 

@@ -42,11 +42,15 @@ static int mount_unified(int target, uint64_t attributes, struct error *err)
         return mount < 0 ? mount : mount_attach(mount, target, err);
 }
 
-/* Options of the superblock that name the hierarchy: controllers and name=…; those of the VFS and cgroup's switches go. */
+/*
+ * Options of the superblock that name the hierarchy: controllers and name=…; those of the VFS and cgroup's switches
+ * go.
+ */
 static bool names_hierarchy(const char *word)
 {
-        static const char *const others[] = { "rw", "ro", "clone_children", "cpuset_v2_mode", "noprefix", "xattr",
-                                              "nsdelegate", "memory_recursiveprot", "favordynmods" };
+        static const char *const others[] = { "rw",          "ro",    "clone_children", "cpuset_v2_mode",
+                                              "noprefix",    "xattr", "nsdelegate",     "memory_recursiveprot",
+                                              "favordynmods" };
         for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
                 if (!strcmp(word, others[i]))
                         return false;
@@ -113,7 +117,8 @@ static int open_hierarchy(const struct hierarchies *all, const struct host_mount
         if (!group)
                 return error_set(err, -ENOENT, "this process is in no control group of %s", host->point);
         /* A host that is a container itself mounts its hierarchies from a group on; paths start there. */
-        const char *below = text_starts(group, host->root) && strcmp(host->root, "/") ? group + strlen(host->root) : group;
+        const char *below =
+                text_starts(group, host->root) && strcmp(host->root, "/") ? group + strlen(host->root) : group;
         _cleanup_free_ char *path = text_format("%s/%s", host->point, below);
         if (!path)
                 return error_memory(err);
@@ -169,7 +174,8 @@ int cgroup_mount(int target, uint64_t attributes, bool own_namespace, struct err
                 return r;
         char mode[] = "mode=755";
         char *words[] = { mode, NULL };
-        _cleanup_close_ int folder = mount_create("tmpfs", "cgroup", words, attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
+        _cleanup_close_ int folder =
+                mount_create("tmpfs", "cgroup", words, attributes & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
         if (folder < 0)
                 return folder;
         r = mount_attach(folder, target, err);

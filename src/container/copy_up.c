@@ -79,7 +79,8 @@ static int copy_entry(int from, int to, const char *name, dev_t device, unsigned
         else if (S_ISLNK(st.st_mode))
                 r = copy_link(from, to, name, err);
         else
-                r = mknodat(to, name, st.st_mode & S_IFMT, st.st_rdev) < 0 ? error_errno(err, "cannot copy %s", name) : 0;
+                r = mknodat(to, name, st.st_mode & S_IFMT, st.st_rdev) < 0 ? error_errno(err, "cannot copy %s", name)
+                                                                           : 0;
         return r < 0 ? r : copy_attributes(to, name, &st, err);
 }
 

@@ -2,10 +2,10 @@
 /*
  * What a container may do unless its user says otherwise: a set of capabilities and a seccomp profile.
  *
- * Both are those that Docker documents, so that an image which runs there runs here, and no wider: system calls that came after
- * the profile get the errno of one that does not exist (seccomp_compile.h), and programs fall back as on an older kernel. As in
- * Docker's, what a capability guards is let through only with that capability: the kernel asks for it anyway, but the filter
- * keeps the code behind it out of reach. Needs jansson only.
+ * Both are those that Docker documents, so that an image which runs there runs here, and no wider: system calls that
+ * came after the profile get the errno of one that does not exist (seccomp_compile.h), and programs fall back as on
+ * an older kernel. As in Docker's, what a capability guards is let through only with that capability: the kernel asks
+ * for it anyway, but the filter keeps the code behind it out of reach. Needs jansson only.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 uint64_t default_capabilities(void);
 
 /*
- * The object linux.seccomp for a container whose bounding set is `capabilities`, for the architecture that this is compiled for
- * and those whose programs run on it; the caller's. NULL without memory.
+ * The object linux.seccomp for a container whose bounding set is `capabilities`, for the architecture that this is
+ * compiled for and those whose programs run on it; the caller's. NULL without memory.
  */
 json_t *default_seccomp_profile(uint64_t capabilities);

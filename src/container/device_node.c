@@ -18,7 +18,7 @@
 #define MODE_DEFAULT 0666
 /* Documentation/admin-guide/devices.txt: the slaves of Unix98 terminals. */
 #define PTS_MAJOR_FIRST 136
-#define PTS_MAJOR_LAST 143
+#define PTS_MAJOR_LAST  143
 
 static const struct {
         const char *path;
@@ -122,8 +122,7 @@ void device_nodes_free(struct device_node *nodes, size_t count)
 
 static bool is_device(const struct stat *st, const struct device_node *node)
 {
-        return (st->st_mode & S_IFMT) == (node->mode & S_IFMT) &&
-               (S_ISFIFO(node->mode) || st->st_rdev == node->device);
+        return (st->st_mode & S_IFMT) == (node->mode & S_IFMT) && (S_ISFIFO(node->mode) || st->st_rdev == node->device);
 }
 
 /* Puts the host's device, checked to be the one that was asked for, on the file `name`. */
@@ -136,9 +135,10 @@ static int bind_node(int folder, const char *name, const struct device_node *nod
         if (fstat(mount, &st) < 0)
                 return error_errno(err, "cannot read the host's %s", node->path);
         if (!is_device(&st, node))
-                return error_set(err, -ENODEV, "the host's %s is not the device %u:%u, and a container with a user "
-                                 "namespace of its own can only be given devices of the host", node->path,
-                                 major(node->device), minor(node->device));
+                return error_set(err, -ENODEV,
+                                 "the host's %s is not the device %u:%u, and a container with a user "
+                                 "namespace of its own can only be given devices of the host",
+                                 node->path, major(node->device), minor(node->device));
         _cleanup_close_ int target = root_path_make_file(folder, name, err);
         return target < 0 ? target : mount_attach(mount, target, err);
 }

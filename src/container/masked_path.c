@@ -28,7 +28,10 @@ static int open_null(struct error *err)
                 return error_errno(err, "cannot read the host's /dev/null");
         if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
                 return error_set(err, -ENODEV, "the host's /dev/null is not the null device");
-        /* Read-only, the device still swallows what is written, but its owner and mode, which are the host's, cannot change. */
+        /*
+         * Read-only, the device still swallows what is written, but its owner and mode, which are the host's, cannot
+         * change.
+         */
         struct mount_change change = { .set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
         int r = mount_change(mount, &change, MS_PRIVATE, false, err);
         return r < 0 ? r : TAKE_FD(mount);
@@ -38,8 +41,8 @@ static int open_empty_folder(struct error *err)
 {
         char inodes[] = "nr_inodes=1", mode[] = "mode=755";
         char *words[] = { inodes, mode, NULL };
-        return mount_create("tmpfs", "tmpfs", words, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                            MOUNT_ATTR_NOEXEC, err);
+        return mount_create("tmpfs", "tmpfs", words,
+                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 }
 
 static int cover_place(struct cover *cover, int (*open_cover)(struct error *), int target, struct error *err)

@@ -51,7 +51,8 @@ static int configure_word(int context, const char *type, const char *word, struc
         }
         char key[FSCONFIG_VALUE_MAX];
         if ((size_t)(equals - word) >= sizeof(key))
-                return error_set(err, -EINVAL, "cannot mount %s: the name of the option \"%.40s…\" is too long", type, word);
+                return error_set(err, -EINVAL, "cannot mount %s: the name of the option \"%.40s…\" is too long", type,
+                                 word);
         memcpy(key, word, (size_t)(equals - word));
         key[equals - word] = 0;
         if (fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1, 0) < 0)
@@ -176,7 +177,8 @@ int mount_change(int mount, const struct mount_change *change, unsigned long pro
         if (!mount_setattr(mount, "", AT_EMPTY_PATH | (tree ? AT_RECURSIVE : 0), &attr, sizeof(attr)))
                 return 0;
         if (errno == EPERM && change->clear)
-                return error_set(err, -EPERM, "cannot lift a restriction of this mount (ro, nosuid, nodev, noexec or the "
+                return error_set(err, -EPERM,
+                                 "cannot lift a restriction of this mount (ro, nosuid, nodev, noexec or the "
                                  "access times): the host has locked it; leave out the option that lifts it");
         return error_errno(err, "cannot change the attributes of a mount");
 }
@@ -185,7 +187,8 @@ int mount_map_ids(int mount, int userns, bool tree, struct error *err)
 {
         struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
         if (mount_setattr(mount, "", AT_EMPTY_PATH | (tree ? AT_RECURSIVE : 0), &attr, sizeof(attr)) < 0)
-                return error_errno(err, "cannot map the owners of a mount; its file system must support id-mapped mounts");
+                return error_errno(err,
+                                   "cannot map the owners of a mount; its file system must support id-mapped mounts");
         return 0;
 }
 

@@ -17,8 +17,8 @@
 int mount_clone(int dir, const char *path, bool tree, struct error *err);
 
 /*
- * A new file system. `words` are its options, `attributes` the mount's. What the file system says of a bad option is in the
- * error. -E2BIG if a word is longer than fsconfig(2) takes: then only mount_classic() can make it.
+ * A new file system. `words` are its options, `attributes` the mount's. What the file system says of a bad option is
+ * in the error. -E2BIG if a word is longer than fsconfig(2) takes: then only mount_classic() can make it.
  */
 int mount_create(const char *type, const char *source, char *const *words, uint64_t attributes, struct error *err);
 
@@ -29,7 +29,10 @@ int mount_classic(const char *type, const char *source, char *const *words, uint
 /* Gives the words to the file system that is mounted at `mount` already, as `mount -o remount` does. */
 int mount_reconfigure(int mount, char *const *words, struct error *err);
 
-/* Attributes and propagation (MS_…, 0: as it is) of a mount, and of all below it if `tree`. A change of nothing is no call. */
+/*
+ * Attributes and propagation (MS_…, 0: as it is) of a mount, and of all below it if `tree`. A change of nothing is no
+ * call.
+ */
 int mount_change(int mount, const struct mount_change *change, unsigned long propagation, bool tree, struct error *err);
 
 /* Maps the mount's owners through a user namespace. */

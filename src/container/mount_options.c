@@ -10,8 +10,8 @@
 #include "base/text.h"
 
 enum kind {
-        NOTHING,     /* the kernel's default, or without effect since long */
-        SET,         /* `value` is of MOUNT_ATTR_… */
+        NOTHING, /* the kernel's default, or without effect since long */
+        SET,     /* `value` is of MOUNT_ATTR_… */
         CLEAR,
         ACCESS_TIME, /* one choice of several: `value` replaces what was chosen before */
         SUPERBLOCK,  /* passed on as it is: the VFS reads it in front of the file system */
@@ -95,7 +95,7 @@ struct known_option {
         X("tmpcopyup", SPECIAL, false, FIELD(copy_up))                                                                 \
         X("unbindable", PROPAGATION, false, MS_UNBINDABLE)
 
-#define NAME(name, kind, tree, value) name,
+#define NAME(name, kind, tree, value)    name,
 #define MEANING(name, kind, tree, value) { kind, tree, value },
 
 static const char *const names[] = { OPTIONS(NAME) NULL };
@@ -131,8 +131,7 @@ int mount_options_add(struct mount_options *options, const char *word, struct er
 
         struct mount_change *change = known->tree ? &options->tree : &options->top;
         switch (known->kind) {
-        case NOTHING:
-                break;
+        case NOTHING: break;
         case SET:
                 change->set |= known->value;
                 change->clear &= ~known->value;
@@ -146,15 +145,12 @@ int mount_options_add(struct mount_options *options, const char *word, struct er
                 change->set = (change->set & ~(uint64_t)MOUNT_ATTR__ATIME) | known->value;
                 change->clear |= MOUNT_ATTR__ATIME;
                 break;
-        case SUPERBLOCK:
-                return list_append(&options->words, word) < 0 ? error_memory(err) : 0;
+        case SUPERBLOCK: return list_append(&options->words, word) < 0 ? error_memory(err) : 0;
         case PROPAGATION:
                 options->propagation = known->value;
                 options->propagation_tree = known->tree;
                 break;
-        case SPECIAL:
-                special(options, known);
-                break;
+        case SPECIAL: special(options, known); break;
         }
         return 0;
 }

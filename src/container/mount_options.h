@@ -2,8 +2,8 @@
 /*
  * The options of one mount as words, and what they ask for.
  *
- * OCI runtime-spec config.md "Linux mount options"; mount(8), mount_setattr(2). A word that is in no table belongs to the
- * file system and is kept for it, in order. Of words that contradict each other the last one wins.
+ * OCI runtime-spec config.md "Linux mount options"; mount(8), mount_setattr(2). A word that is in no table belongs to
+ * the file system and is kept for it, in order. Of words that contradict each other the last one wins.
  */
 #pragma once
 
@@ -18,15 +18,15 @@ struct mount_change {
 };
 
 struct mount_options {
-        struct mount_change top;       /* of the mount itself */
-        struct mount_change tree;      /* of the mount and all below it: rro, rnosuid, … */
-        unsigned long propagation;     /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, or 0: not asked for */
-        bool propagation_tree;         /* … of the mounts below too */
-        bool bind, bind_tree;          /* bind; rbind sets both */
+        struct mount_change top;   /* of the mount itself */
+        struct mount_change tree;  /* of the mount and all below it: rro, rnosuid, … */
+        unsigned long propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, or 0: not asked for */
+        bool propagation_tree;     /* … of the mounts below too */
+        bool bind, bind_tree;      /* bind; rbind sets both */
         bool remount;
-        bool copy_up;                  /* tmpcopyup */
-        bool id_map, id_map_tree;      /* idmap; ridmap sets both */
-        char **words;                  /* "flag" or "key=value" for the file system, superblock flags among them; owned */
+        bool copy_up;             /* tmpcopyup */
+        bool id_map, id_map_tree; /* idmap; ridmap sets both */
+        char **words;             /* "flag" or "key=value" for the file system, superblock flags among them; owned */
 };
 
 /* Adds one word. Returns 0 or -ENOMEM. */

@@ -58,8 +58,8 @@ int root_path_make_folder(int root, const char *name, struct error *err)
                 fd = open_without_links(root, name);
         }
         if (fd == -ELOOP || fd == -ENOTDIR)
-                return error_set(err, fd, "/%s of the image must be an ordinary folder; it is, or leads through, %s", name,
-                                 fd == -ELOOP ? "a symbolic link" : "a file");
+                return error_set(err, fd, "/%s of the image must be an ordinary folder; it is, or leads through, %s",
+                                 name, fd == -ELOOP ? "a symbolic link" : "a file");
         return fd < 0 ? error_code(err, fd, "cannot open /%s of the image", name) : fd;
 }
 

@@ -54,8 +54,8 @@ int rootfs_open_sources(struct rootfs *rootfs, int userns, struct error *err)
 }
 
 /*
- * The root goes where it is on the host, so that hooks find it by its path. A user namespace may be unable to get there;
- * then it goes on "/", where no path leads, which the pivot does not mind.
+ * The root goes where it is on the host, so that hooks find it by its path. A user namespace may be unable to get
+ * there; then it goes on "/", where no path leads, which the pivot does not mind.
  */
 static int attach_root(struct rootfs *rootfs, struct error *err)
 {
@@ -86,8 +86,9 @@ static int open_root(struct rootfs *rootfs, struct error *err)
                 return rootfs->root < 0 ? error_errno(err, "cannot open %s", rootfs->path) : 0;
         }
         /*
-         * Nothing that is mounted from here on may show on the host, and pivot_root(2) refuses shared parents. Sources that
-         * the parent opened have their propagation already; those that are still to be opened may have to stay slaves.
+         * Nothing that is mounted from here on may show on the host, and pivot_root(2) refuses shared parents.
+         * Sources that the parent opened have their propagation already; those that are still to be opened may have
+         * to stay slaves.
          */
         unsigned long flags = rootfs->source >= 0 ? MS_PRIVATE : MS_SLAVE;
         if (mount(NULL, "/", NULL, MS_REC | flags, NULL) < 0)
@@ -132,8 +133,9 @@ static int pivot(const struct rootfs *rootfs, struct error *err)
         if (fchdir(rootfs->root) < 0)
                 return error_errno(err, "cannot enter the container's root");
         if (syscall(SYS_pivot_root, ".", ".") < 0)
-                return error_errno(err, "cannot make the container's root the root; on an initial ramdisk, which pivot_root(2) "
-                                   "refuses, use --no-pivot");
+                return error_errno(
+                        err, "cannot make the container's root the root; on an initial ramdisk, which pivot_root(2) "
+                             "refuses, use --no-pivot");
         if (umount2(".", MNT_DETACH) < 0)
                 return error_errno(err, "cannot take the host's root away");
         return 0;

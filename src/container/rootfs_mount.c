@@ -31,12 +31,9 @@ static struct mount_change merged(const struct mount_options *options)
 static unsigned long default_propagation(const struct rootfs *rootfs)
 {
         switch (rootfs->propagation & ~(unsigned long)MS_REC) {
-        case MS_SLAVE:
-                return MS_SLAVE;
-        case MS_SHARED:
-                return 0;
-        default:
-                return MS_PRIVATE;
+        case MS_SLAVE: return MS_SLAVE;
+        case MS_SHARED: return 0;
+        default: return MS_PRIVATE;
         }
 }
 
@@ -59,8 +56,8 @@ int rootfs_prepare_bind(const struct rootfs *rootfs, const struct rootfs_mount *
                         struct error *err)
 {
         const struct mount_options *options = &mount->options;
-        unsigned long tree = options->propagation && options->propagation_tree ? options->propagation
-                                                                               : default_propagation(rootfs);
+        unsigned long tree =
+                options->propagation && options->propagation_tree ? options->propagation : default_propagation(rootfs);
         unsigned long top = options->propagation_tree ? 0 : options->propagation;
 
         int r = map_ids(rootfs, mount, fd, userns, err);
@@ -149,8 +146,8 @@ static int remount(struct rootfs *rootfs, const struct rootfs_mount *mount, stru
 }
 
 /*
- * A user namespace may mount these only together with the namespace that they show; without it, it gets what the host has
- * mounted, which shows just the same.
+ * A user namespace may mount these only together with the namespace that they show; without it, it gets what the host
+ * has mounted, which shows just the same.
  */
 static const char *host_instead(const struct rootfs_mount *mount, const struct rootfs_namespaces *own)
 {
@@ -254,6 +251,7 @@ int rootfs_mount_one(struct rootfs *rootfs, struct rootfs_mount *mount, const st
                 r = control_group_mount(rootfs, mount, own, err);
         else
                 r = file_system_mount(rootfs, mount, own, err);
-        return r < 0 && err ? error_prefix(err, "mount of %s on %s", *mount->type ? mount->type : mount->source, mount->target)
+        return r < 0 && err ? error_prefix(err, "mount of %s on %s", *mount->type ? mount->type : mount->source,
+                                           mount->target)
                             : r;
 }

@@ -47,11 +47,15 @@ static int parse_id_maps(const struct json_at *object, struct id_map *uids, stru
         return r;
 }
 
-/* SELinux gives the files of a new file system one label by its option context=; those below keep labels of their own. */
+/*
+ * SELinux gives the files of a new file system one label by its option context=; those below keep labels of their
+ * own.
+ */
 static int add_label(struct rootfs_mount *mount, const char *label, struct error *err)
 {
         static const char *const without[] = { "proc", "sysfs", "mqueue", "cgroup", "cgroup2" };
-        if (!label || !*label || mount->options.bind || mount->options.remount || access("/sys/fs/selinux/enforce", F_OK) < 0)
+        if (!label || !*label || mount->options.bind || mount->options.remount ||
+            access("/sys/fs/selinux/enforce", F_OK) < 0)
                 return 0;
         for (size_t i = 0; i < ARRAY_SIZE(without); i++) {
                 if (!strcmp(mount->type, without[i]))
@@ -135,7 +139,7 @@ static int parse_mounts(const struct json_at *config, const char *bundle, const 
                 struct rootfs_mount *mount = &rootfs->mounts[i];
                 if (mount->options.id_map && !mount->uids.count && !rootfs->uids.count)
                         return json_misfit(&at, "has the option idmap, but neither the mount nor the container has "
-                                           "uidMappings and gidMappings");
+                                                "uidMappings and gidMappings");
         }
         return json_failed(&mounts);
 }
@@ -173,7 +177,8 @@ static int parse_linux(const struct json_at *linux_at, struct rootfs *rootfs, st
                 rootfs->propagation = mount_propagation(propagation);
                 if (!rootfs->propagation) {
                         struct json_at at = json_get(linux_at, "rootfsPropagation");
-                        return json_misfit(&at, "is \"%s\"; it must be shared, slave, private or unbindable", propagation);
+                        return json_misfit(&at, "is \"%s\"; it must be shared, slave, private or unbindable",
+                                           propagation);
                 }
         }
         int r = parse_namespaces(linux_at, rootfs);
@@ -197,7 +202,8 @@ static int check_host_mounts(const struct json_at *config, const struct rootfs *
         if (rootfs->own_mounts)
                 return 0;
         if (rootfs->mount_count || rootfs->masked || rootfs->readonly || rootfs->read_only)
-                return json_misfit(config, "asks for mounts, masked or read-only paths or a read-only root; they need a "
+                return json_misfit(config,
+                                   "asks for mounts, masked or read-only paths or a read-only root; they need a "
                                    "\"mount\" among linux.namespaces");
         return 0;
 }

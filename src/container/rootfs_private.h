@@ -37,6 +37,9 @@ struct rootfs {
 int rootfs_mount_one(struct rootfs *rootfs, struct rootfs_mount *mount, const struct rootfs_namespaces *own,
                      struct error *err);
 
-/* Gives a detached copy of a bind mount's source its attributes, propagation and map of owners. `userns` as in rootfs.h. */
+/*
+ * Gives a detached copy of a bind mount's source its attributes, propagation and map of owners. `userns` as in
+ * rootfs.h.
+ */
 int rootfs_prepare_bind(const struct rootfs *rootfs, const struct rootfs_mount *mount, int fd, int userns,
                         struct error *err);

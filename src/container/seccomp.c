@@ -41,7 +41,9 @@ static const struct {
 static int parse_flags(const struct json_at *at, struct seccomp *seccomp)
 {
         struct json_at array = json_get_array(at, "flags");
-        /* Without it, kernels before 5.16 slow every filtered program down by their mitigation of speculative stores. */
+        /*
+         * Without it, kernels before 5.16 slow every filtered program down by their mitigation of speculative stores.
+         */
         if (!array.value)
                 seccomp->flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
         for (size_t i = 0; i < json_count(&array); i++) {
@@ -158,7 +160,8 @@ int seccomp_apply(const struct seccomp *seccomp, struct error *err)
         }
         long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, load, &program);
         if (r < 0 && errno == EACCES)
-                return error_errno(err, "cannot load the seccomp filter; without CAP_SYS_ADMIN it needs noNewPrivileges");
+                return error_errno(err,
+                                   "cannot load the seccomp filter; without CAP_SYS_ADMIN it needs noNewPrivileges");
         if (r < 0)
                 return error_errno(err, "cannot load the seccomp filter");
         if (r > 0 && !seccomp->program.notify)
@@ -169,11 +172,10 @@ int seccomp_apply(const struct seccomp *seccomp, struct error *err)
 /* The specification's "container process state" around the container's state. */
 static char *process_state(const struct seccomp *seccomp, const json_t *state)
 {
-        _cleanup_json_ json_t *document = json_pack("{s:O*, s:[s], s:O*, s:s, s:O}", "ociVersion",
-                                                    json_object_get(state, "ociVersion"), "fds", "seccompFd", "pid",
-                                                    json_object_get(state, "pid"), "metadata",
-                                                    seccomp->listener_metadata ? seccomp->listener_metadata : "", "state",
-                                                    state);
+        _cleanup_json_ json_t *document =
+                json_pack("{s:O*, s:[s], s:O*, s:s, s:O}", "ociVersion", json_object_get(state, "ociVersion"), "fds",
+                          "seccompFd", "pid", json_object_get(state, "pid"), "metadata",
+                          seccomp->listener_metadata ? seccomp->listener_metadata : "", "state", state);
         return document ? json_dumps(document, JSON_COMPACT) : NULL;
 }
 
@@ -201,7 +203,9 @@ int seccomp_send_notify(const struct seccomp *seccomp, int notify, const json_t 
                 .msg_control = &control,
                 .msg_controllen = sizeof(control),
         };
-        control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+                                           .cmsg_level = SOL_SOCKET,
+                                           .cmsg_type = SCM_RIGHTS };
         memcpy(CMSG_DATA(&control.header), &notify, sizeof(int));
         ssize_t sent = sendmsg(connection, &message, MSG_NOSIGNAL);
         if (sent < 0)

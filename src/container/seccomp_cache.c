@@ -86,7 +86,8 @@ int seccomp_cache_find(const char *folder, const unsigned char key[SECCOMP_CACHE
                 return 0;
         _cleanup_free_ char *data = NULL;
         size_t length;
-        if (file_read_fd(fd, name, sizeof(struct cached) + BPF_MAXINSNS * sizeof(struct sock_filter), &data, &length, NULL) < 0)
+        if (file_read_fd(fd, name, sizeof(struct cached) + BPF_MAXINSNS * sizeof(struct sock_filter), &data, &length,
+                         NULL) < 0)
                 return 0;
         const struct cached *cached = (const struct cached *)(const void *)data;
         if (!is_sound(cached, length, key))

@@ -2,8 +2,9 @@
 /*
  * A folder of compiled seccomp programs.
  *
- * A file is named after the SHA-256 of everything that its program depends on, is written atomically and holds a digest of
- * itself and its name. What is damaged, or not the caller's own, counts as missing. The number of files is bounded: the oldest go.
+ * A file is named after the SHA-256 of everything that its program depends on, is written atomically and holds a
+ * digest of itself and its name. What is damaged, or not the caller's own, counts as missing. The number of files is
+ * bounded: the oldest go.
  */
 #pragma once
 

@@ -18,7 +18,7 @@
 #define COMPILER_VERSION 1
 
 #define ARGUMENTS_MAX 6
-#define ERRNO_MAX 4095
+#define ERRNO_MAX     4095
 
 /* linux/seccomp.h has the names of actions, libseccomp those that take a number. */
 static const struct {
@@ -41,9 +41,8 @@ static const struct {
         const char *name;
         enum scmp_compare compare;
 } operators[] = {
-        { "SCMP_CMP_EQ", SCMP_CMP_EQ }, { "SCMP_CMP_GE", SCMP_CMP_GE },
-        { "SCMP_CMP_GT", SCMP_CMP_GT }, { "SCMP_CMP_LE", SCMP_CMP_LE },
-        { "SCMP_CMP_LT", SCMP_CMP_LT }, { "SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ },
+        { "SCMP_CMP_EQ", SCMP_CMP_EQ }, { "SCMP_CMP_GE", SCMP_CMP_GE }, { "SCMP_CMP_GT", SCMP_CMP_GT },
+        { "SCMP_CMP_LE", SCMP_CMP_LE }, { "SCMP_CMP_LT", SCMP_CMP_LT }, { "SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ },
         { "SCMP_CMP_NE", SCMP_CMP_NE },
 };
 
@@ -51,17 +50,28 @@ static const struct {
 static const struct {
         const char *name, *library;
 } architectures[] = {
-        { "SCMP_ARCH_AARCH64", "aarch64" },     { "SCMP_ARCH_ARM", "arm" },
-        { "SCMP_ARCH_LOONGARCH64", "loongarch64" }, { "SCMP_ARCH_M68K", "m68k" },
-        { "SCMP_ARCH_MIPS", "mips" },           { "SCMP_ARCH_MIPS64", "mips64" },
-        { "SCMP_ARCH_MIPS64N32", "mips64n32" }, { "SCMP_ARCH_MIPSEL", "mipsel" },
-        { "SCMP_ARCH_MIPSEL64", "mipsel64" },   { "SCMP_ARCH_MIPSEL64N32", "mipsel64n32" },
-        { "SCMP_ARCH_PARISC", "parisc" },       { "SCMP_ARCH_PARISC64", "parisc64" },
-        { "SCMP_ARCH_PPC", "ppc" },             { "SCMP_ARCH_PPC64", "ppc64" },
-        { "SCMP_ARCH_PPC64LE", "ppc64le" },     { "SCMP_ARCH_RISCV64", "riscv64" },
-        { "SCMP_ARCH_S390", "s390" },           { "SCMP_ARCH_S390X", "s390x" },
-        { "SCMP_ARCH_SH", "sh" },               { "SCMP_ARCH_SHEB", "sheb" },
-        { "SCMP_ARCH_X32", "x32" },             { "SCMP_ARCH_X86", "x86" },
+        { "SCMP_ARCH_AARCH64", "aarch64" },
+        { "SCMP_ARCH_ARM", "arm" },
+        { "SCMP_ARCH_LOONGARCH64", "loongarch64" },
+        { "SCMP_ARCH_M68K", "m68k" },
+        { "SCMP_ARCH_MIPS", "mips" },
+        { "SCMP_ARCH_MIPS64", "mips64" },
+        { "SCMP_ARCH_MIPS64N32", "mips64n32" },
+        { "SCMP_ARCH_MIPSEL", "mipsel" },
+        { "SCMP_ARCH_MIPSEL64", "mipsel64" },
+        { "SCMP_ARCH_MIPSEL64N32", "mipsel64n32" },
+        { "SCMP_ARCH_PARISC", "parisc" },
+        { "SCMP_ARCH_PARISC64", "parisc64" },
+        { "SCMP_ARCH_PPC", "ppc" },
+        { "SCMP_ARCH_PPC64", "ppc64" },
+        { "SCMP_ARCH_PPC64LE", "ppc64le" },
+        { "SCMP_ARCH_RISCV64", "riscv64" },
+        { "SCMP_ARCH_S390", "s390" },
+        { "SCMP_ARCH_S390X", "s390x" },
+        { "SCMP_ARCH_SH", "sh" },
+        { "SCMP_ARCH_SHEB", "sheb" },
+        { "SCMP_ARCH_X32", "x32" },
+        { "SCMP_ARCH_X86", "x86" },
         { "SCMP_ARCH_X86_64", "x86_64" },
 };
 
@@ -192,8 +202,8 @@ static int parse_rule(const struct json_at *at, struct rule *rule)
 }
 
 /*
- * libseccomp wants an argument no more than once in a rule. Profiles that have it several times are read as every runtime
- * reads them: each condition is a rule of its own, and one that holds is enough.
+ * libseccomp wants an argument no more than once in a rule. Profiles that have it several times are read as every
+ * runtime reads them: each condition is a rule of its own, and one that holds is enough.
  */
 static int add_rule(scmp_filter_ctx context, const struct rule *rule, int number)
 {
@@ -269,7 +279,8 @@ static int export_program(scmp_filter_ctx context, struct seccomp_program *progr
         _cleanup_free_ char *filter = NULL;
         r = file_read_fd(file, "a seccomp filter", BPF_MAXINSNS * sizeof(struct sock_filter), &filter, &bytes, err);
         if (r == -EFBIG)
-                return error_set(err, r, "the seccomp profile needs more than the %d instructions that the kernel takes",
+                return error_set(err, r,
+                                 "the seccomp profile needs more than the %d instructions that the kernel takes",
                                  BPF_MAXINSNS);
         if (r < 0)
                 return r;
@@ -286,14 +297,16 @@ int seccomp_compile(const struct json_at *at, struct seccomp_program *program, s
                 return r;
         if (compilation.default_action == SCMP_ACT_NOTIFY)
                 return json_misfit(at, "has SCMP_ACT_NOTIFY as defaultAction: then even the system call that hands the "
-                                   "listener over would wait for it");
+                                       "listener over would wait for it");
         _cleanup_(seccomp_context) void *context = seccomp_init(compilation.default_action);
         if (!context)
                 return error_memory(err);
         compilation.context = context;
         r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-        /* A tree of comparisons in place of a list takes longer to compile, which is done once, and a third of the time to load:
-         * the kernel tries every number of every architecture then. */
+        /*
+         * A tree of comparisons in place of a list takes longer to compile, which is done once, and a third of the
+         * time to load: the kernel tries every number of every architecture then.
+         */
         if (!r)
                 r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         if (r < 0)

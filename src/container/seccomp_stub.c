@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 
 /* x32's system calls have the architecture of x86-64 and this bit in their number. */
-#define X32_BIT 0x40000000U
+#define X32_BIT  0x40000000U
 #define NO_LIMIT UINT32_MAX
 
 /* The instructions for one architecture, the jump over those of the others behind them left open. */
@@ -58,7 +58,8 @@ int seccomp_stub_prepend(struct seccomp_program *program, const struct seccomp_n
                         stub[i].k = (uint32_t)(length - i - 1);
         }
         if (program->length + length > BPF_MAXINSNS)
-                return error_set(err, -EFBIG, "the seccomp profile needs more than the %d instructions that the kernel takes",
+                return error_set(err, -EFBIG,
+                                 "the seccomp profile needs more than the %d instructions that the kernel takes",
                                  BPF_MAXINSNS);
         struct sock_filter *whole = malloc((program->length + length) * sizeof(*whole));
         if (!whole)

@@ -2,9 +2,9 @@
 /*
  * What a filter answers to system calls that are younger than its profile: that they do not exist.
  *
- * A profile that forbids what it does not name was written before some calls were invented. Libraries try those first, and fall
- * back when they are told ENOSYS, but give up at the profile's EPERM. So a few instructions in front of the program answer ENOSYS to
- * every number above the highest that the profile names for that architecture.
+ * A profile that forbids what it does not name was written before some calls were invented. Libraries try those
+ * first, and fall back when they are told ENOSYS, but give up at the profile's EPERM. So a few instructions in front
+ * of the program answer ENOSYS to every number above the highest that the profile names for that architecture.
  */
 #pragma once
 

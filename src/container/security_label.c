@@ -14,8 +14,8 @@
 
 /* Kernels from 5.1 on keep the modules' files apart; older ones have the first module's file only. */
 #define APPARMOR_EXEC "thread-self/attr/apparmor/exec"
-#define EXEC "thread-self/attr/exec"
-#define KEYS "thread-self/attr/keycreate"
+#define EXEC          "thread-self/attr/exec"
+#define KEYS          "thread-self/attr/keycreate"
 
 static bool has_selinux(void)
 {
@@ -35,8 +35,10 @@ int security_label_apparmor(int proc, const char *profile, struct error *err)
         if (!is_yes("/sys/module/apparmor/parameters/enabled")) {
                 if (!strcmp(profile, "unconfined"))
                         return 0;
-                return error_set(err, -EOPNOTSUPP, "process.apparmorProfile is \"%s\", but this host has no AppArmor; leave "
-                                 "it out", profile);
+                return error_set(err, -EOPNOTSUPP,
+                                 "process.apparmorProfile is \"%s\", but this host has no AppArmor; leave "
+                                 "it out",
+                                 profile);
         }
         _cleanup_free_ char *command = text_format("exec %s", profile);
         if (!command)
@@ -54,8 +56,8 @@ int security_label_selinux(int proc, const char *label, struct error *err)
         if (!label || !*label)
                 return 0;
         if (!has_selinux())
-                return error_set(err, -EOPNOTSUPP, "process.selinuxLabel is \"%s\", but this host has no SELinux; leave it out",
-                                 label);
+                return error_set(err, -EOPNOTSUPP,
+                                 "process.selinuxLabel is \"%s\", but this host has no SELinux; leave it out", label);
         int r = file_poke(proc, EXEC, label, err);
         return r < 0 && err ? error_prefix(err, "cannot use the SELinux label \"%s\"", label) : r;
 }

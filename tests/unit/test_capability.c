@@ -59,9 +59,11 @@ static void test_the_five_sets_are_read(void **state)
         (void)state;
         struct capabilities sets;
         struct error err = { 0 };
-        assert_int_equal(parse("{\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_CHOWN\"],\"effective\":[\"CAP_KILL\"],"
-                               "\"permitted\":[\"CAP_CHOWN\"],\"inheritable\":[\"CAP_MKNOD\"],\"ambient\":[\"CAP_BPF\"]}}",
-                               &sets, &err), 0);
+        assert_int_equal(
+                parse("{\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_CHOWN\"],\"effective\":[\"CAP_KILL\"],"
+                      "\"permitted\":[\"CAP_CHOWN\"],\"inheritable\":[\"CAP_MKNOD\"],\"ambient\":[\"CAP_BPF\"]}}",
+                      &sets, &err),
+                0);
         assert_true(sets.present);
         assert_int_equal(sets.bounding, BIT(CAP_KILL) | BIT(CAP_CHOWN));
         assert_int_equal(sets.effective, BIT(CAP_KILL));
@@ -169,25 +171,33 @@ static void test_empty_sets_leave_nothing(void **state)
         const struct capabilities sets = { .present = true };
         struct outcome outcome;
         apply_in_child(&sets, 0, &outcome);
-        assert_int_equal(outcome.bounding | outcome.permitted | outcome.effective | outcome.inheritable | outcome.ambient, 0);
+        assert_int_equal(outcome.bounding | outcome.permitted | outcome.effective | outcome.inheritable |
+                                 outcome.ambient,
+                         0);
 }
 
 static void test_what_the_caller_lacks_is_left_out(void **state)
 {
         (void)state;
-        const struct capabilities few = { .present = true, .bounding = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
+        const struct capabilities few = { .present = true,
+                                          .bounding = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
                                           .permitted = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
                                           .effective = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP) };
-        const struct capabilities many = { .present = true, .bounding = ~UINT64_C(0), .permitted = BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID),
+        const struct capabilities many = { .present = true,
+                                           .bounding = ~UINT64_C(0),
+                                           .permitted = BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID),
                                            .effective = BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID),
-                                           .inheritable = BIT(CAP_SYS_ADMIN), .ambient = BIT(CAP_SYS_ADMIN) };
+                                           .inheritable = BIT(CAP_SYS_ADMIN),
+                                           .ambient = BIT(CAP_SYS_ADMIN) };
         pid_t pid = fork();
         if (!pid) {
                 if (capabilities_apply(&few, 0, 0, NULL, 0, true, NULL) < 0)
                         _exit(1);
                 struct outcome outcome;
                 apply_in_child(&many, 5, &outcome);
-                _exit(outcome.permitted == BIT(CAP_SETUID) && outcome.effective == BIT(CAP_SETUID) && !outcome.ambient ? 0 : 2);
+                _exit(outcome.permitted == BIT(CAP_SETUID) && outcome.effective == BIT(CAP_SETUID) && !outcome.ambient
+                              ? 0
+                              : 2);
         }
         int code;
         assert_int_equal(waitpid(pid, &code, 0), pid);

@@ -29,16 +29,16 @@
 #include "container/seccomp.h"
 #include "container/seccomp_compile.h"
 
-#define PEER "/usr/share/containers/seccomp.json"
+#define PEER             "/usr/share/containers/seccomp.json"
 #define ALL_CAPABILITIES ((UINT64_C(1) << 41) - 1)
 
 static void test_the_default_capabilities_are_dockers_fourteen(void **state)
 {
         (void)state;
         static const char *const documented[] = {
-                "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
-                "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
-                "CAP_SYS_CHROOT",
+                "CAP_AUDIT_WRITE", "CAP_CHOWN",   "CAP_DAC_OVERRIDE",     "CAP_FOWNER",     "CAP_FSETID",
+                "CAP_KILL",        "CAP_MKNOD",   "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",    "CAP_SETFCAP",
+                "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",           "CAP_SYS_CHROOT",
         };
         uint64_t set = 0;
         for (size_t i = 0; i < ARRAY_SIZE(documented); i++)
@@ -53,8 +53,7 @@ static bool lists(const json_t *rule, const char *name)
 {
         size_t i;
         json_t *element;
-        json_array_foreach(json_object_get(rule, "names"), i, element)
-        {
+        json_array_foreach(json_object_get(rule, "names"), i, element) {
                 if (!strcmp(json_string_value(element), name))
                         return true;
         }
@@ -70,8 +69,7 @@ static bool holds_one(const json_t *names, uint64_t capabilities)
 {
         size_t i;
         json_t *element;
-        json_array_foreach(names, i, element)
-        {
+        json_array_foreach(names, i, element) {
                 if (capabilities >> capability_from_name(json_string_value(element)) & 1)
                         return true;
         }
@@ -93,8 +91,7 @@ static bool peer_allows(const json_t *peer, const char *name, const json_t *cond
         /* of an architecture that the peer's profile is too old for */
         if (!strcmp(name, "riscv_flush_icache"))
                 return true;
-        json_array_foreach(json_object_get(peer, "syscalls"), i, rule)
-        {
+        json_array_foreach(json_object_get(peer, "syscalls"), i, rule) {
                 if (!is_allow(rule) || !applies(rule, capabilities) || !lists(rule, name))
                         continue;
                 const json_t *arguments = json_object_get(rule, "args");
@@ -110,16 +107,14 @@ static void check_no_wider(const json_t *peer, uint64_t capabilities)
 {
         json_t *own = default_seccomp_profile(capabilities), *rule, *name;
         size_t i, j;
-        json_array_foreach(json_object_get(own, "syscalls"), i, rule)
-        {
+        json_array_foreach(json_object_get(own, "syscalls"), i, rule) {
                 if (!is_allow(rule))
                         continue;
-                json_array_foreach(json_object_get(rule, "names"), j, name)
-                {
+                json_array_foreach(json_object_get(rule, "names"), j, name) {
                         const json_t *condition = json_array_get(json_object_get(rule, "args"), 0);
                         if (!peer_allows(peer, json_string_value(name), condition, capabilities))
-                                fail_msg("%s is allowed with capabilities %llx, but not by " PEER, json_string_value(name),
-                                         (unsigned long long)capabilities);
+                                fail_msg("%s is allowed with capabilities %llx, but not by " PEER,
+                                         json_string_value(name), (unsigned long long)capabilities);
                 }
         }
         json_decref(own);
@@ -154,28 +149,14 @@ static uint32_t interpret(const struct seccomp_program *program, const struct se
                 const struct sock_filter *code = &program->filter[at];
                 bool taken = false;
                 switch (code->code) {
-                case BPF_LD | BPF_W | BPF_ABS:
-                        memcpy(&a, (const char *)data + code->k, sizeof(a));
-                        continue;
-                case BPF_ALU | BPF_AND | BPF_K:
-                        a &= code->k;
-                        continue;
-                case BPF_RET | BPF_K:
-                        return code->k;
-                case BPF_JMP | BPF_JA:
-                        at += code->k;
-                        continue;
-                case BPF_JMP | BPF_JEQ | BPF_K:
-                        taken = a == code->k;
-                        break;
-                case BPF_JMP | BPF_JGT | BPF_K:
-                        taken = a > code->k;
-                        break;
-                case BPF_JMP | BPF_JGE | BPF_K:
-                        taken = a >= code->k;
-                        break;
-                default:
-                        fail_msg("instruction %x", code->code);
+                case BPF_LD | BPF_W | BPF_ABS: memcpy(&a, (const char *)data + code->k, sizeof(a)); continue;
+                case BPF_ALU | BPF_AND | BPF_K: a &= code->k; continue;
+                case BPF_RET | BPF_K: return code->k;
+                case BPF_JMP | BPF_JA: at += code->k; continue;
+                case BPF_JMP | BPF_JEQ | BPF_K: taken = a == code->k; break;
+                case BPF_JMP | BPF_JGT | BPF_K: taken = a > code->k; break;
+                case BPF_JMP | BPF_JGE | BPF_K: taken = a >= code->k; break;
+                default: fail_msg("instruction %x", code->code);
                 }
                 at += taken ? code->jt : code->jf;
         }
@@ -187,7 +168,7 @@ static bool condition_holds(const json_t *condition, const struct seccomp_data *
 {
         uint64_t argument = data->args[json_integer_value(json_object_get(condition, "index"))];
         uint64_t value = (uint64_t)json_integer_value(json_object_get(condition, "value"));
-        const char *operator = json_string_value(json_object_get(condition, "op"));
+        const char *operator= json_string_value(json_object_get(condition, "op"));
         if (!strcmp(operator, "SCMP_CMP_EQ"))
                 return argument == value;
         if (!strcmp(operator, "SCMP_CMP_NE"))
@@ -200,8 +181,7 @@ static uint32_t expected(const json_t *profile, const char *name, const struct s
 {
         size_t i;
         json_t *rule;
-        json_array_foreach(json_object_get(profile, "syscalls"), i, rule)
-        {
+        json_array_foreach(json_object_get(profile, "syscalls"), i, rule) {
                 const json_t *condition = json_array_get(json_object_get(rule, "args"), 0);
                 if (!lists(rule, name) || (condition && !condition_holds(condition, data)))
                         continue;
@@ -213,8 +193,17 @@ static uint32_t expected(const json_t *profile, const char *name, const struct s
 static void check_architecture(const json_t *profile, const struct seccomp_program *program, uint32_t token,
                                uint32_t audit, uint32_t bit)
 {
-        static const uint64_t values[] = { 0, 8, 40, 0x20000, 0x20008, 0xffffffff, CLONE_NEWUSER, CLONE_NEWNS | SIGCHLD, SIGCHLD,
-                                           UINT64_C(1) << 32, UINT64_C(1) << 32 | 8 };
+        static const uint64_t values[] = { 0,
+                                           8,
+                                           40,
+                                           0x20000,
+                                           0x20008,
+                                           0xffffffff,
+                                           CLONE_NEWUSER,
+                                           CLONE_NEWNS | SIGCHLD,
+                                           SIGCHLD,
+                                           UINT64_C(1) << 32,
+                                           UINT64_C(1) << 32 | 8 };
         size_t compared = 0;
         for (uint32_t number = 0; number < 600; number++) {
                 char *name = seccomp_syscall_resolve_num_arch(token, (int)(number | bit));
@@ -226,9 +215,11 @@ static void check_architecture(const json_t *profile, const struct seccomp_progr
                                 seen.args[0] &= UINT32_MAX;
                         uint32_t wanted = expected(profile, name, &seen), got = interpret(program, &data);
                         /* Younger than the youngest in the profile: the other denial. */
-                        bool stub = wanted == (SECCOMP_RET_ERRNO | EPERM) && got == (SECCOMP_RET_ERRNO | ENOSYS) && number > 440;
+                        bool stub = wanted == (SECCOMP_RET_ERRNO | EPERM) && got == (SECCOMP_RET_ERRNO | ENOSYS) &&
+                                    number > 440;
                         if (wanted != got && !stub)
-                                fail_msg("%s(%llx) of %x: %x instead of %x", name, (unsigned long long)values[i], token, got, wanted);
+                                fail_msg("%s(%llx) of %x: %x instead of %x", name, (unsigned long long)values[i], token,
+                                         got, wanted);
                         compared++;
                 }
                 free(name);
@@ -291,9 +282,11 @@ static int act_as_a_container(void)
 {
         if (!FAILS_WITH(unshare(CLONE_NEWUSER), EPERM) || !FAILS_WITH(mount("a", "/", "tmpfs", 0, NULL), EPERM))
                 return 1;
-        if (!FAILS_WITH(syscall(SYS_clone, CLONE_NEWUTS, 0, 0, 0, 0), EPERM) || !FAILS_WITH(syscall(SYS_clone3, NULL, 0), ENOSYS))
+        if (!FAILS_WITH(syscall(SYS_clone, CLONE_NEWUTS, 0, 0, 0, 0), EPERM) ||
+            !FAILS_WITH(syscall(SYS_clone3, NULL, 0), ENOSYS))
                 return 2;
-        if (!FAILS_WITH(syscall(SYS_keyctl, 0, 0, 0, 0, 0), EPERM) || !FAILS_WITH(syscall(SYS_io_uring_setup, 1, NULL), EPERM))
+        if (!FAILS_WITH(syscall(SYS_keyctl, 0, 0, 0, 0, 0), EPERM) ||
+            !FAILS_WITH(syscall(SYS_io_uring_setup, 1, NULL), EPERM))
                 return 3;
         if (!FAILS_WITH(socket(AF_VSOCK, SOCK_STREAM, 0), EPERM) || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
                 return 4;
@@ -309,7 +302,9 @@ static int act_as_a_container(void)
 
 static int act_as_an_administrator(void)
 {
-        return unshare(CLONE_NEWUTS) < 0 && errno == EPERM && !geteuid() ? 1 : FAILS_WITH(syscall(SYS_clone3, NULL, 0), EINVAL) ? 0 : 2;
+        return unshare(CLONE_NEWUTS) < 0 && errno == EPERM && !geteuid() ? 1
+               : FAILS_WITH(syscall(SYS_clone3, NULL, 0), EINVAL)        ? 0
+                                                                         : 2;
 }
 
 /* A number that no kernel has yet: programs must be able to tell "not there" from "forbidden". */

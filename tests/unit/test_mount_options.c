@@ -23,13 +23,27 @@ static void test_every_option_of_the_specification_is_known(void **state)
 {
         (void)state;
         static const char *const specified[] = {
-                "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "iversion", "lazytime",
-                "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime", "nomand",
-                "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private", "ratime", "rbind", "rdev", "rdiratime",
-                "relatime", "remount", "rexec", "ridmap", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime",
-                "rnostrictatime", "rnosuid", "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared",
-                "rslave", "rstrictatime", "rsuid", "rsymfollow", "runbindable", "rw", "shared", "silent", "slave",
-                "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable",
+                "async",         "atime",        "bind",
+                "defaults",      "dev",          "diratime",
+                "dirsync",       "exec",         "idmap",
+                "iversion",      "lazytime",     "loud",
+                "mand",          "noatime",      "nodev",
+                "nodiratime",    "noexec",       "noiversion",
+                "nolazytime",    "nomand",       "norelatime",
+                "nostrictatime", "nosuid",       "nosymfollow",
+                "private",       "ratime",       "rbind",
+                "rdev",          "rdiratime",    "relatime",
+                "remount",       "rexec",        "ridmap",
+                "rnoatime",      "rnodev",       "rnodiratime",
+                "rnoexec",       "rnorelatime",  "rnostrictatime",
+                "rnosuid",       "rnosymfollow", "ro",
+                "rprivate",      "rrelatime",    "rro",
+                "rrw",           "rshared",      "rslave",
+                "rstrictatime",  "rsuid",        "rsymfollow",
+                "runbindable",   "rw",           "shared",
+                "silent",        "slave",        "strictatime",
+                "suid",          "symfollow",    "sync",
+                "tmpcopyup",     "unbindable",
         };
         const char *const *known = mount_options_known();
         for (size_t i = 0; i < ARRAY_SIZE(specified); i++) {

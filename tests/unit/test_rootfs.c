@@ -71,7 +71,8 @@ static int remove_bundle(void **state)
 /* The whole document from what a test is about: its mounts, and more of linux after the namespaces. */
 static char *document(const char *mounts, const char *more, int flags)
 {
-        return text_format("{\"root\":{\"path\":\"rootfs\"},\"mounts\":[%s],\"linux\":{\"namespaces\":[{\"type\":\"mount\"}%s]%s}}",
+        return text_format("{\"root\":{\"path\":\"rootfs\"},\"mounts\":[%s],"
+                           "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}%s]%s}}",
                            mounts, flags & CLONE_NEWUSER ? ",{\"type\":\"user\"}" : "", more);
 }
 
@@ -148,7 +149,9 @@ static int build(struct bundle *bundle, const char *mounts, const char *more, in
 }
 
 #define PROC "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}"
-#define DEV "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]}"
+#define DEV                                                                                                            \
+        "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","                                           \
+        "\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]}"
 #define PTS                                                                                                            \
         "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\","  \
         "\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]}"
@@ -159,7 +162,8 @@ static int build(struct bundle *bundle, const char *mounts, const char *more, in
         "{\"destination\":\"/sys/fs/cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\",\"options\":[\"ro\"]}"
 #define COMMON PROC "," DEV "," PTS "," REST
 #define MASKS                                                                                                          \
-        ",\"maskedPaths\":[\"/proc/kallsyms\",\"/proc/acpi\",\"/proc/keys\",\"/proc/scsi\",\"/sys/firmware\",\"/none\"]," \
+        ",\"maskedPaths\":[\"/proc/kallsyms\",\"/proc/acpi\",\"/proc/keys\","                                          \
+        "\"/proc/scsi\",\"/sys/firmware\",\"/none\"],"                                                                 \
         "\"readonlyPaths\":[\"/proc/sys\",\"/proc/bus\",\"/none/either\"]"
 
 static bool is_device(const char *path, unsigned major, unsigned minor)
@@ -252,7 +256,8 @@ static int host_sys_inside(void)
 
 static void test_a_user_namespace_without_network_namespace_gets_the_hosts_sysfs(void **state)
 {
-        assert_int_equal(build(*state, COMMON, MASKS, (ALL | CLONE_NEWUSER) & ~CLONE_NEWNET, false, host_sys_inside), 0);
+        assert_int_equal(build(*state, COMMON, MASKS, (ALL | CLONE_NEWUSER) & ~CLONE_NEWNET, false, host_sys_inside),
+                         0);
 }
 
 /* ---- control groups ---- */
@@ -302,9 +307,10 @@ static void test_files_and_folders_are_bound_on_targets_that_are_made(void **sta
         int inner = open(below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int r = mkdirat(inner, "inner", 0755);
         close(inner);
-        const char *mounts = PROC ",{\"destination\":\"/made/by/us\",\"source\":\"file\",\"options\":[\"bind\",\"ro\"]},"
-                                  "{\"destination\":\"/folder\",\"source\":\"folder\",\"options\":[\"rbind\"]},"
-                                  "{\"destination\":\"/flat\",\"source\":\"folder\",\"options\":[\"bind\"]}";
+        const char *mounts =
+                PROC ",{\"destination\":\"/made/by/us\",\"source\":\"file\",\"options\":[\"bind\",\"ro\"]},"
+                     "{\"destination\":\"/folder\",\"source\":\"folder\",\"options\":[\"rbind\"]},"
+                     "{\"destination\":\"/flat\",\"source\":\"folder\",\"options\":[\"bind\"]}";
         int code = build(bundle, mounts, "", ALL, false, binds_inside);
         umount2(below, MNT_DETACH);
         assert_int_equal(r, 0);
@@ -328,9 +334,10 @@ static void test_recursive_attributes_reach_the_mounts_below(void **state)
         assert_int_equal(mkdirat(bundle->fd, "folder", 0755), 0);
         assert_int_equal(mkdir(below, 0755), 0);
         assert_int_equal(mount("tmpfs", below, "tmpfs", 0, NULL), 0);
-        const char *mounts = PROC ",{\"destination\":\"/rro\",\"source\":\"folder\",\"options\":[\"rbind\",\"rro\"]},"
-                                  "{\"destination\":\"/ro\",\"source\":\"folder\",\"options\":[\"rbind\",\"ro\"]},"
-                                  "{\"destination\":\"/mixed\",\"source\":\"folder\",\"options\":[\"rbind\",\"rro\",\"rw\"]}";
+        const char *mounts =
+                PROC ",{\"destination\":\"/rro\",\"source\":\"folder\",\"options\":[\"rbind\",\"rro\"]},"
+                     "{\"destination\":\"/ro\",\"source\":\"folder\",\"options\":[\"rbind\",\"ro\"]},"
+                     "{\"destination\":\"/mixed\",\"source\":\"folder\",\"options\":[\"rbind\",\"rro\",\"rw\"]}";
         int code = build(bundle, mounts, "", ALL, false, recursive_inside);
         umount2(below, MNT_DETACH);
         assert_int_equal(code, 0);
@@ -339,8 +346,9 @@ static void test_recursive_attributes_reach_the_mounts_below(void **state)
 static void test_a_missing_source_is_named(void **state)
 {
         struct bundle *bundle = *state;
-        assert_int_equal(build(bundle, "{\"destination\":\"/a\",\"source\":\"/no/such\",\"options\":[\"bind\"]}", "", ALL, false,
-                               binds_inside), FAILED_TO_BUILD);
+        assert_int_equal(build(bundle, "{\"destination\":\"/a\",\"source\":\"/no/such\",\"options\":[\"bind\"]}", "",
+                               ALL, false, binds_inside),
+                         FAILED_TO_BUILD);
         assert_non_null(strstr(bundle->err->text, "/no/such"));
         assert_non_null(strstr(bundle->err->text, "mount on /a"));
 }
@@ -375,7 +383,8 @@ static int propagation_in_users_inside(void)
         return 0;
 }
 
-#define BIND(target, option) "{\"destination\":\"" target "\",\"source\":\"folder\",\"options\":[\"rbind\",\"" option "\"]}"
+#define BIND(target, option)                                                                                           \
+        "{\"destination\":\"" target "\",\"source\":\"folder\",\"options\":[\"rbind\",\"" option "\"]}"
 
 static void test_each_mount_has_its_own_propagation(void **state)
 {
@@ -384,9 +393,10 @@ static void test_each_mount_has_its_own_propagation(void **state)
         assert_int_equal(mkdirat(bundle->fd, "folder", 0755), 0);
         assert_int_equal(mount("tmpfs", folder, "tmpfs", 0, NULL), 0);
         assert_int_equal(mount(NULL, folder, NULL, MS_SHARED, NULL), 0);
-        const char *mounts = PROC "," DEV "," BIND("/plain", "rw") "," BIND("/shared", "rshared") "," BIND("/slave", "rslave") ","
-                             BIND("/unbindable", "unbindable")
-                             ",{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"options\":[\"shared\"]}";
+        const char *mounts = PROC
+                "," DEV "," BIND("/plain", "rw") "," BIND("/shared", "rshared") "," BIND("/slave", "rslave") "," BIND(
+                        "/unbindable",
+                        "unbindable") ",{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"options\":[\"shared\"]}";
         int code = build(bundle, mounts, "", ALL, false, propagation_inside);
         int users = build(bundle, mounts, "", ALL | CLONE_NEWUSER, false, propagation_in_users_inside);
         umount2(folder, MNT_DETACH);
@@ -430,17 +440,19 @@ static void test_a_tmpfs_keeps_permissions_and_copies_up(void **state)
         assert_int_equal(file_replace(bundle->root, "copied/file", "text", 4, 0644, NULL), 0);
         assert_int_equal(fchownat(bundle->root, "copied/file", 12, 34, 0), 0);
         assert_int_equal(fchmodat(bundle->root, "copied/file", 04755, 0), 0);
-        const char *mounts = PROC ",{\"destination\":\"/kept\",\"type\":\"tmpfs\"},"
-                                  "{\"destination\":\"/said\",\"type\":\"tmpfs\",\"options\":[\"mode=1777\",\"size=64k\"]},"
-                                  "{\"destination\":\"/copied\",\"type\":\"tmpfs\",\"options\":[\"tmpcopyup\",\"ro\"]}";
+        const char *mounts =
+                PROC ",{\"destination\":\"/kept\",\"type\":\"tmpfs\"},"
+                     "{\"destination\":\"/said\",\"type\":\"tmpfs\",\"options\":[\"mode=1777\",\"size=64k\"]},"
+                     "{\"destination\":\"/copied\",\"type\":\"tmpfs\",\"options\":[\"tmpcopyup\",\"ro\"]}";
         assert_int_equal(build(bundle, mounts, "", ALL, false, tmpfs_inside), 0);
 }
 
 static void test_an_unknown_option_is_refused_with_the_file_systems_own_words(void **state)
 {
         struct bundle *bundle = *state;
-        assert_int_equal(build(bundle, "{\"destination\":\"/a\",\"type\":\"tmpfs\",\"options\":[\"siez=1\"]}", "", ALL, false,
-                               tmpfs_inside), FAILED_TO_BUILD);
+        assert_int_equal(build(bundle, "{\"destination\":\"/a\",\"type\":\"tmpfs\",\"options\":[\"siez=1\"]}", "", ALL,
+                               false, tmpfs_inside),
+                         FAILED_TO_BUILD);
         assert_non_null(strstr(bundle->err->text, "Unknown parameter 'siez'"));
 }
 
@@ -463,8 +475,10 @@ static void test_options_longer_than_the_new_calls_take_work_too(void **state)
                 assert_int_equal(mkdirat(bundle->fd, name, 0755), 0);
                 text_printf(&lower, "%s/%s:", bundle->path, name);
         }
-        _cleanup_free_ char *mounts = text_format(PROC ",{\"destination\":\"/o\",\"type\":\"overlay\",\"options\":[\"ro\","
-                                                  "\"lowerdir=%s%s/lower\"]}", lower.data, bundle->path);
+        _cleanup_free_ char *mounts =
+                text_format(PROC ",{\"destination\":\"/o\",\"type\":\"overlay\",\"options\":[\"ro\","
+                                 "\"lowerdir=%s%s/lower\"]}",
+                            lower.data, bundle->path);
         assert_int_equal(build(bundle, mounts, "", ALL, false, overlay_inside), 0);
 }
 
@@ -536,9 +550,10 @@ static int devices_inside(void)
 
 static void test_devices_are_made_as_asked_for(void **state)
 {
-        const char *devices = ",\"devices\":[{\"path\":\"/dev/net/tun\",\"type\":\"c\",\"major\":10,\"minor\":200,\"fileMode\":384,"
-                              "\"uid\":1,\"gid\":2},{\"path\":\"/elsewhere/pipe\",\"type\":\"p\"},"
-                              "{\"path\":\"/dev/null\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":416}]";
+        const char *devices =
+                ",\"devices\":[{\"path\":\"/dev/net/tun\",\"type\":\"c\",\"major\":10,\"minor\":200,\"fileMode\":384,"
+                "\"uid\":1,\"gid\":2},{\"path\":\"/elsewhere/pipe\",\"type\":\"p\"},"
+                "{\"path\":\"/dev/null\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":416}]";
         assert_int_equal(build(*state, DEV "," PROC, devices, ALL, false, devices_inside), 0);
 }
 
@@ -562,8 +577,10 @@ static void test_nothing_is_made_in_a_dev_that_is_bound_from_the_host(void **sta
         struct bundle *bundle = *state;
         assert_int_equal(mkdirat(bundle->fd, "hostdev", 0755), 0);
         assert_int_equal(mkdirat(bundle->fd, "hostdev/canary", 0755), 0);
-        assert_int_equal(build(bundle, PROC ",{\"destination\":\"/dev\",\"source\":\"hostdev\",\"options\":[\"rbind\"]}", "", ALL,
-                               false, host_dev_inside), 0);
+        assert_int_equal(build(bundle,
+                               PROC ",{\"destination\":\"/dev\",\"source\":\"hostdev\",\"options\":[\"rbind\"]}", "",
+                               ALL, false, host_dev_inside),
+                         0);
 }
 
 /* ---- hostile images ---- */
@@ -650,16 +667,23 @@ static void test_invalid_configurations_are_refused_at_their_field(void **state)
                 { "{\"root\":{\"path\":\"r\"},\"mounts\":{}}", "mounts must be an array" },
                 { "{\"root\":{\"path\":\"r\"},\"mounts\":[{}]}", "mounts[0].destination is required" },
                 { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\"}]}", "must have a type" },
-                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"options\":[\"bind\"]}]}", "must have a source" },
-                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"source\":\"/\",\"options\":[\"bind\",\"idmap\"]}]}",
+                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"options\":[\"bind\"]}]}",
+                  "must have a source" },
+                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"source\":\"/\","
+                  "\"options\":[\"bind\",\"idmap\"]}]}",
                   "has the option idmap" },
-                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"type\":\"proc\",\"options\":[\"tmpcopyup\"]}]}",
+                { "{\"root\":{\"path\":\"r\"},\"mounts\":[{\"destination\":\"/a\",\"type\":\"proc\","
+                  "\"options\":[\"tmpcopyup\"]}]}",
                   "tmpcopyup" },
                 { "{\"root\":{\"path\":\"r\"},\"linux\":{\"maskedPaths\":[\"a\"]}}", "linux.maskedPaths[0] is \"a\"" },
-                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"rootfsPropagation\":\"public\"}}", "linux.rootfsPropagation is" },
-                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"x\"}]}}", "has the type \"x\"" },
-                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\"}]}}", "must have major" },
-                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"x\",\"type\":\"p\"}]}}", "must be absolute" },
+                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"rootfsPropagation\":\"public\"}}",
+                  "linux.rootfsPropagation is" },
+                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"x\"}]}}",
+                  "has the type \"x\"" },
+                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\"}]}}",
+                  "must have major" },
+                { "{\"root\":{\"path\":\"r\"},\"linux\":{\"devices\":[{\"path\":\"x\",\"type\":\"p\"}]}}",
+                  "must be absolute" },
                 { "{\"root\":{\"path\":\"r\"},\"linux\":{\"maskedPaths\":[\"/a\"]}}", "need a \"mount\"" },
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -83,7 +83,8 @@ static int status_under(const char *profile, const char *cache, int (*act)(void)
                 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
                 if (seccomp_apply(seccomp, &err) < 0)
                         _exit(100);
-                _exit(act());
+                /* exit_group() itself: a sanitizer would read files before it lets _exit() happen. */
+                syscall(SYS_exit_group, act());
         }
         seccomp_free(seccomp);
         int status;
@@ -105,7 +106,9 @@ static int exit_code(const char *profile, int (*act)(void))
         return WEXITSTATUS(status);
 }
 
-#define RULE(action, more) "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getpid\"],\"action\":\"" action "\"" more "}]}"
+#define RULE(action, more)                                                                                             \
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getpid\"],\"action\":\"" action "\"" more   \
+        "}]}"
 
 static void test_errno_is_that_of_the_rule_and_eperm_without(void **state)
 {
@@ -203,9 +206,10 @@ static void test_every_operator_compares_all_64_bits(void **state)
                 { "\"value\":7,\"op\":\"SCMP_CMP_MASKED_EQ\",\"valueTwo\":4", 0x09 },
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                _cleanup_free_ char *profile = text_format(
-                        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ERRNO\","
-                        "\"args\":[{\"index\":1,%s}]}]}", cases[i].condition);
+                _cleanup_free_ char *profile = text_format("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{"
+                                                           "\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ERRNO\","
+                                                           "\"args\":[{\"index\":1,%s}]}]}",
+                                                           cases[i].condition);
                 assert_int_equal(0x1f & ~exit_code(profile, try_values), cases[i].stopped);
         }
 }
@@ -223,21 +227,24 @@ static int try_two(void)
 }
 
 #define ARGS(first, second)                                                                                            \
-        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[" \
-        first "," second "]}]}"
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{"                                                        \
+        "\"names\":[\"lseek\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[" first "," second "]}]}"
 
 static void test_conditions_on_several_arguments_must_all_hold(void **state)
 {
         (void)state;
         assert_int_equal(exit_code(ARGS("{\"index\":1,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}",
-                                        "{\"index\":2,\"value\":258,\"op\":\"SCMP_CMP_EQ\"}"), try_two), 0xf & ~2);
+                                        "{\"index\":2,\"value\":258,\"op\":\"SCMP_CMP_EQ\"}"),
+                                   try_two),
+                         0xf & ~2);
 }
 
 static void test_of_several_conditions_on_one_argument_one_is_enough(void **state)
 {
         (void)state;
         int passed = exit_code(ARGS("{\"index\":1,\"value\":4,\"op\":\"SCMP_CMP_EQ\"}",
-                                    "{\"index\":1,\"value\":6,\"op\":\"SCMP_CMP_EQ\"}"), try_values);
+                                    "{\"index\":1,\"value\":6,\"op\":\"SCMP_CMP_EQ\"}"),
+                               try_values);
         assert_int_equal(passed, 0x1f & ~0x05);
 }
 
@@ -246,8 +253,11 @@ static void test_of_several_conditions_on_one_argument_one_is_enough(void **stat
 static void test_unknown_names_of_system_calls_are_passed_over(void **state)
 {
         (void)state;
-        assert_int_equal(exit_code("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"not_yet_invented\",\"getpid\"],"
-                                   "\"action\":\"SCMP_ACT_ERRNO\"}]}", try_getpid), EPERM);
+        assert_int_equal(exit_code("{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+                                   "\"syscalls\":[{\"names\":[\"not_yet_invented\",\"getpid\"],"
+                                   "\"action\":\"SCMP_ACT_ERRNO\"}]}",
+                                   try_getpid),
+                         EPERM);
 }
 
 static void test_all_23_architectures_are_accepted(void **state)
@@ -273,12 +283,16 @@ static void test_flags_are_given_to_the_kernel(void **state)
         assert_int_equal(exit_code("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_TSYNC\","
                                    "\"SECCOMP_FILTER_FLAG_LOG\",\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\","
                                    "\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"],\"syscalls\":[{\"names\":[\"getpid\"],"
-                                   "\"action\":\"SCMP_ACT_ERRNO\"}]}", try_getpid), EPERM);
+                                   "\"action\":\"SCMP_ACT_ERRNO\"}]}",
+                                   try_getpid),
+                         EPERM);
 }
 
 /* ---- the listener ---- */
 
-#define NOTIFY(more) "{\"defaultAction\":\"SCMP_ACT_ALLOW\"" more ",\"syscalls\":[{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"
+#define NOTIFY(more)                                                                                                   \
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\"" more                                                                   \
+        ",\"syscalls\":[{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"
 
 /* In a child: loads, sends the listener and calls getpid(), whose answer becomes the exit code. */
 static pid_t start_notifying(struct seccomp *seccomp)
@@ -302,7 +316,9 @@ static int receive(int connection, char *text, size_t size)
                 char room[CMSG_SPACE(sizeof(int))];
         } control;
         struct iovec part = { text, size - 1 };
-        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr message = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+        };
         ssize_t n = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
         assert_true(n > 0);
         text[n] = 0;
@@ -323,7 +339,8 @@ static void test_the_listener_gets_descriptor_and_state_and_answers_calls(void *
 
         _cleanup_free_ char *profile = text_format(NOTIFY(",\"listenerPath\":\"%s\",\"listenerMetadata\":\"meta\","
                                                           "\"flags\":[\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\","
-                                                          "\"SECCOMP_FILTER_FLAG_TSYNC\"]"), address.sun_path);
+                                                          "\"SECCOMP_FILTER_FLAG_TSYNC\"]"),
+                                                   address.sun_path);
         struct seccomp *seccomp = prepared(profile, folder->path);
         assert_true(seccomp_has_notify(seccomp));
         assert_string_equal(seccomp_listener_path(seccomp), address.sun_path);
@@ -406,7 +423,9 @@ static void test_a_compiled_filter_is_found_again(void **state)
         assert_int_equal(fstatat(folder->fd, name, &after, 0), 0);
         assert_int_equal(before.st_ino, after.st_ino);
 
-        assert_int_equal(WEXITSTATUS(status_under(RULE("SCMP_ACT_ERRNO", ",\"errnoRet\":38"), folder->path, try_getpid)), ENOSYS);
+        assert_int_equal(WEXITSTATUS(
+                                 status_under(RULE("SCMP_ACT_ERRNO", ",\"errnoRet\":38"), folder->path, try_getpid)),
+                         ENOSYS);
         assert_int_equal(files_in(folder, NULL), 2);
 }
 
@@ -420,7 +439,8 @@ static void test_a_damaged_cache_is_compiled_anew(void **state)
         assert_int_equal(fstatat(folder->fd, name, &st, 0), 0);
         for (off_t at = 0; at < st.st_size; at++) {
                 change_byte(folder, name, at);
-                assert_int_equal(WEXITSTATUS(status_under(RULE("SCMP_ACT_ERRNO", ""), folder->path, try_getpid)), EPERM);
+                assert_int_equal(WEXITSTATUS(status_under(RULE("SCMP_ACT_ERRNO", ""), folder->path, try_getpid)),
+                                 EPERM);
         }
         int fd = openat(folder->fd, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
         close(fd);
@@ -478,22 +498,32 @@ static void test_invalid_profiles_are_refused_at_their_field(void **state)
         } cases[] = {
                 { "{}", "defaultAction is required" },
                 { "{\"defaultAction\":\"SCMP_ACT_NONE\"}", "has the unknown defaultAction \"SCMP_ACT_NONE\"" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", "has defaultErrnoRet, which SCMP_ACT_ALLOW" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}",
+                  "has defaultErrnoRet, which SCMP_ACT_ALLOW" },
                 { "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":4096}", "must be between 0 and 4095" },
                 { "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "SCMP_ACT_NOTIFY as defaultAction" },
                 { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_Z80\"]}", "architectures[0]" },
                 { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_X\"]}", "flags[0]" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerMetadata\":\"x\"}", "listenerMetadata but no listenerPath" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"action\":\"SCMP_ACT_TRAP\"}]}", "names of system calls" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"]}]}", "syscalls[0].action is required" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerMetadata\":\"x\"}",
+                  "listenerMetadata but no listenerPath" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"action\":\"SCMP_ACT_TRAP\"}]}",
+                  "names of system calls" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"]}]}",
+                  "syscalls[0].action is required" },
                 { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[7],\"action\":\"SCMP_ACT_TRAP\"}]}",
                   "syscalls[0].names[0] must be a string" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\","
-                  "\"errnoRet\":1}]}", "has errnoRet" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_TRAP\","
-                  "\"args\":[{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}]}", "args[0].index is 6" },
-                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_TRAP\","
-                  "\"args\":[{\"index\":1,\"value\":1,\"op\":\"==\"}]}]}", "unknown op \"==\"" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+                  "\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\","
+                  "\"errnoRet\":1}]}",
+                  "has errnoRet" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+                  "\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_TRAP\","
+                  "\"args\":[{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+                  "args[0].index is 6" },
+                { "{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+                  "\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_TRAP\","
+                  "\"args\":[{\"index\":1,\"value\":1,\"op\":\"==\"}]}]}",
+                  "unknown op \"==\"" },
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct error err = { 0 };
