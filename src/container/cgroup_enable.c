@@ -54,19 +54,31 @@ static int explain(enum controller controller, int code, const char *path, struc
         }
 }
 
+/*
+ * Whether processes stand in the way. The kernel itself refuses only some controllers then; the others would turn the
+ * control group into a threaded one, whose children cannot be entered. The root of all is free of the rule and has no
+ * type.
+ */
+static bool holds_processes(int fd)
+{
+        char some[16];
+        return !faccessat(fd, "cgroup.type", F_OK, 0) && control_read(fd, "cgroup.procs", some, sizeof(some)) > 0;
+}
+
 /* One level: all that are wanted and not there yet; a failure counts only for those that are required. */
 static int enable_level(const char *path, uint32_t wanted, uint32_t required, struct error *err)
 {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return error_errno(err, "cannot open the control group %s", path);
-        uint32_t offered = read_controllers(fd, "cgroup.controllers"),
-                 enabled = read_controllers(fd, "cgroup.subtree_control");
+        uint32_t offered = read_controllers(fd, "cgroup.controllers");
+        uint32_t enabled = read_controllers(fd, "cgroup.subtree_control");
+        bool occupied = wanted & ~enabled && holds_processes(fd);
         for (enum controller i = 0; i < CONTROLLER_COUNT; i++) {
                 uint32_t bit = CONTROLLER_BIT(i);
                 if (!(wanted & bit) || enabled & bit || !controller_name(i, 2))
                         continue;
-                int r = offered & bit ? enable_one(fd, i) : -ENOENT;
+                int r = !(offered & bit) ? -ENOENT : occupied ? -EBUSY : enable_one(fd, i);
                 if (r < 0 && required & bit)
                         return explain(i, r, path, err);
         }
@@ -100,7 +112,7 @@ void cgroup_enable_named(const struct cgroup_directory *directory, const char *n
         while (text && slash && (slash = strchr(slash, '/'))) {
                 *slash = 0;
                 _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (fd >= 0)
+                if (fd >= 0 && !holds_processes(fd))
                         control_write(fd, "cgroup.subtree_control", text);
                 *slash++ = '/';
         }

@@ -271,6 +271,23 @@ static void test_v2_a_controller_that_the_host_lacks_is_an_error_with_a_cure(voi
         assert_non_null(strstr(host->err.text, "remove the limit"));
 }
 
+static void test_v2_enables_nothing_where_processes_stand_in_the_way(void **state)
+{
+        struct host *host = *state;
+        make_v2(host);
+        put(host, "v2/onggi/id/cgroup.controllers", "cpu\n");
+        put(host, "v2/onggi/cgroup.type", "domain\n");
+        put(host, "v2/onggi/cgroup.procs", "4711\n");
+        assert_int_equal(create(host, "{\"pids\":{\"limit\":3}}", false), -EBUSY);
+        assert_non_null(strstr(host->err.text, "\"pids\""));
+        assert_non_null(strstr(host->err.text, "holds processes itself"));
+        assert_file(host, "v2/onggi/cgroup.subtree_control", "");
+
+        /* Nothing depends on them: the container goes without. */
+        assert_int_equal(create(host, "{}", false), 0);
+        assert_file(host, "v2/onggi/cgroup.subtree_control", "");
+}
+
 static void test_v1_limits_go_to_their_hierarchies(void **state)
 {
         struct host *host = *state;
@@ -473,6 +490,7 @@ int main(void)
                 IN_A_FOLDER(test_v2_names_what_it_cannot_hold),
                 IN_A_FOLDER(test_v2_enables_controllers_from_the_mount_down),
                 IN_A_FOLDER(test_v2_a_controller_that_the_host_lacks_is_an_error_with_a_cure),
+                IN_A_FOLDER(test_v2_enables_nothing_where_processes_stand_in_the_way),
                 IN_A_FOLDER(test_v1_limits_go_to_their_hierarchies),
                 IN_A_FOLDER(test_v1_refuses_unified_and_a_missing_controller),
                 IN_A_FOLDER(test_hybrid_keeps_each_limit_where_its_controller_is),
