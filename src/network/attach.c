@@ -248,7 +248,7 @@ static int furnish_inside(struct attach *attach, struct link *interface, struct 
         const struct network *network = &attach->network;
         _cleanup_netlink_ struct netlink *inside = NULL;
         *interface = (struct link){ 0 };
-        int r = pin_route(attach->networks, attach->namespace, &inside, err);
+        int r = pin_route(attach->namespace, &inside, err);
         if (!r)
                 r = link_each(inside, newest_link, interface, err);
         if (r < 0)
@@ -257,11 +257,12 @@ static int furnish_inside(struct attach *attach, struct link *interface, struct 
         uint32_t metric = (uint32_t)interface->index;
         link_up_queue(inside, interface->index);
         address_add_queue(inside, interface->index, &lease->address, network->subnet.prefix);
-        if (!network->internal)
+        bool way_out = !network->internal && !attach->networks->rootless;
+        if (way_out)
                 default_route_queue(inside, interface->index, &network->gateway, metric);
         if (lease->address6.family) {
                 address_add_queue(inside, interface->index, &lease->address6, network->subnet6.prefix);
-                if (!network->internal)
+                if (way_out)
                         default_route_queue(inside, interface->index, &network->gateway6, metric);
         }
         return netlink_commit(inside, NULL, NULL, "giving the instance its address", err);
@@ -304,7 +305,7 @@ static void undo(struct attach *attach)
         attach->networks->sweep = true;
 }
 
-static int attach_bridge(struct attach *attach, struct link *interface, struct error *err)
+static int attach_instance(struct attach *attach, struct link *interface, struct error *err)
 {
         attach->namespace = pin_open(attach->networks, attach->request->instance, err);
         if (attach->namespace < 0)
@@ -320,7 +321,10 @@ static int attach_bridge(struct attach *attach, struct link *interface, struct e
                 return r;
         /* The lease keeps the bridge up; the kernel's slow work on the pair need not hold up others. */
         close(TAKE_FD(attach->lock));
-        return connect_veth(attach, interface, err);
+        r = connect_veth(attach, interface, err);
+        if (!r && attach->networks->rootless && !attach->network.internal)
+                r = pasta_start(attach->networks, &attach->lease, err);
+        return r;
 }
 
 int network_attach(struct networks *networks, const struct network_request *request, json_t **attachment,
@@ -329,9 +333,7 @@ int network_attach(struct networks *networks, const struct network_request *requ
         __attribute__((cleanup(attach_clear))) struct attach attach = { .networks = networks, .request = request,
                                                                         .namespace = -1, .lock = -1 };
         struct link interface;
-        if (networks->rootless)
-                return pasta_attach(networks, request, attachment, err);
-        int r = attach_bridge(&attach, &interface, err);
+        int r = attach_instance(&attach, &interface, err);
         if (!r) {
                 *attachment = describe_lease(&attach.network, &attach.lease, interface.name);
                 r = *attachment ? 0 : error_memory(err);

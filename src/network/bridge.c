@@ -51,6 +51,8 @@ int bridge_refresh_firewall(struct networks *networks, const struct network *net
 {
         __attribute__((cleanup(active_clear))) struct active active = { 0 };
         _cleanup_list_ char **names = NULL;
+        if (networks->rootless)
+                return 0;
         int r = leases_networks(networks, &names, err);
         if (r < 0)
                 return r;
@@ -130,10 +132,11 @@ static int check_routes(struct netlink *route, const struct network *network, in
 static int furnish(struct networks *networks, const struct network *network, struct link *bridge, struct error *err)
 {
         struct netlink *route = networks->route;
-        int r = check_routes(route, network, bridge->index, err);
-        if (!r)
+        /* Where an ordinary user's bridges are, nothing is routed, and nobody listens. */
+        int r = networks->rootless ? 0 : check_routes(route, network, bridge->index, err);
+        if (!r && !networks->rootless)
                 r = allow_forwarding(network, err);
-        if (!r)
+        if (!r && !networks->rootless)
                 r = guard_ipv6(network, err);
         if (r < 0)
                 return r;
@@ -180,6 +183,8 @@ static int raise_firewall(struct networks *networks, const struct network *netwo
                           const struct lease *added, struct error *err)
 {
         struct link bridge;
+        if (networks->rootless)
+                return 0;
         int r = link_find(networks->route, network->bridge, &bridge, err);
         if (r < 0 && r != -ENODEV)
                 return r;

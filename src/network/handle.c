@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "network/hosts.h"
 #include "network/later.h"
+#include "network/pin.h"
 #include "network/sweep.h"
 
 #define USUAL_STATE "/run/onggi"
@@ -66,7 +67,7 @@ int networks_open(const char *root, const char *state, bool rootless, struct net
         if (!self)
                 return error_memory(err);
         *self = (struct networks){ .root = strdup(root), .state = strdup(state), .rootless = rootless, .definitions = -1,
-                                   .leases = -1, .pins = -1, .home = -1 };
+                                   .leases = -1, .pins = -1 };
         int r = self->root && self->state ? 0 : error_memory(err);
         if (!r)
                 r = open_folder(root, "networks", 0755, &self->definitions, err);
@@ -93,8 +94,8 @@ void networks_close(struct networks *networks)
                 later_start(networks, &(struct later){ "sweep", 1000, sweep_now });
         netlink_close(networks->route);
         netlink_close(networks->netfilter);
-        for (size_t i = 0; i < 4; i++) {
-                int fd = (const int[]){ networks->definitions, networks->leases, networks->pins, networks->home }[i];
+        for (size_t i = 0; i < 3; i++) {
+                int fd = (const int[]){ networks->definitions, networks->leases, networks->pins }[i];
                 if (fd >= 0)
                         close(fd);
         }
@@ -115,19 +116,20 @@ int networks_lock(struct networks *networks, struct error *err)
         return TAKE_FD(fd);
 }
 
-static int open_socket(struct netlink **kept, int bus, struct netlink **socket, struct error *err)
-{
-        int r = *kept ? 0 : netlink_open(bus, kept, err);
-        *socket = *kept;
-        return r;
-}
-
 int networks_route(struct networks *networks, struct netlink **route, struct error *err)
 {
-        return open_socket(&networks->route, NETLINK_ROUTE, route, err);
+        int r = 0;
+        if (!networks->route && networks->rootless)
+                r = pin_bridges_route(networks, &networks->route, err);
+        else if (!networks->route)
+                r = netlink_open(NETLINK_ROUTE, &networks->route, err);
+        *route = networks->route;
+        return r;
 }
 
 int networks_netfilter(struct networks *networks, struct netlink **netfilter, struct error *err)
 {
-        return open_socket(&networks->netfilter, NETLINK_NETFILTER, netfilter, err);
+        int r = networks->netfilter ? 0 : netlink_open(NETLINK_NETFILTER, &networks->netfilter, err);
+        *netfilter = networks->netfilter;
+        return r;
 }

@@ -15,16 +15,15 @@
 struct networks {
         char *root;
         char *state;
-        bool rootless;
+        bool rootless;       /* bridges are in a namespace of their own, without rules; see pasta.h */
         int definitions;     /* <root>/networks */
         int leases;          /* <state>/networks */
         int pins;            /* <state>/netns */
-        int home;            /* the host's network namespace, opened when another is first entered */
         char realm[9];       /* tells kernel objects of other state folders from ours: "" for /run/onggi, else 8 hex digits */
         char table[24];      /* our nftables table's name */
         char default_bridge[16];
-        struct netlink *route;     /* opened on first use, in the host's namespace */
-        struct netlink *netfilter; /* likewise */
+        struct netlink *route;     /* opened on first use, to where the bridges are */
+        struct netlink *netfilter; /* likewise; never where rootless */
         bool names_behind;   /* hosts files of others were left for networks_close() to have written */
         bool sweep;          /* something was released that networks_close() has to sweep up after */
 };

@@ -145,13 +145,3 @@ int hosts_reset(const char *path, const char *extra_hosts, struct error *err)
         text_free(&content.head);
         return r;
 }
-
-int hosts_write_alone(const char *path, const struct lease *lease, const struct address *gateway, struct error *err)
-{
-        struct hosts_content content = { 0 };
-        hosts_head(lease->extra_hosts, gateway, &content.head);
-        append_lease(&content.head, &lease->address, lease->names);
-        int r = text_failed(&content.head) ? error_memory(err) : hosts_write(path, &content, true, err);
-        text_free(&content.head);
-        return r;
-}

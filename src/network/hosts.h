@@ -50,5 +50,3 @@ int names_catch_up(struct networks *networks, struct error *err);
 
 /* The file of an instance that is on no network (any more). */
 int hosts_reset(const char *path, const char *extra_hosts, struct error *err);
-/* The file of an instance that sees nobody but itself. Makes it if missing. */
-int hosts_write_alone(const char *path, const struct lease *lease, const struct address *gateway, struct error *err);

@@ -23,12 +23,12 @@ static void leave_caller(void)
                 _exit(1);
 }
 
-static void wait_and_work(const char *root, const char *state, const struct later *later)
+static void wait_and_work(const struct networks *caller, const struct later *later)
 {
         struct networks *networks;
         struct timespec left = { .tv_sec = later->delay / 1000, .tv_nsec = later->delay % 1000 * 1000000L };
         leave_caller();
-        if (networks_open(root, state, false, &networks, NULL) < 0)
+        if (networks_open(caller->root, caller->state, caller->rootless, &networks, NULL) < 0)
                 return;
         int waiting = lock_try(networks->leases, later->lock, true, NULL);
         if (waiting < 0)
@@ -51,6 +51,6 @@ void later_start(const struct networks *networks, const struct later *later)
                 return;
         /* A grandchild is nobody's to wait for. */
         if (fork() == 0)
-                wait_and_work(networks->root, networks->state, later);
+                wait_and_work(networks, later);
         _exit(0);
 }

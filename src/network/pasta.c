@@ -10,16 +10,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/process.h"
 #include "base/test_point.h"
-#include "network/definition.h"
-#include "network/describe.h"
-#include "network/hosts.h"
-#include "network/pin.h"
 
 /* What the instance sees; pasta translates it to connections of the user's own. */
-#define INTERFACE "eth0"
+#define INTERFACE "pasta0"
 #define ADDRESS "10.0.2.100"
 #define PREFIX "24"
 #define GATEWAY "10.0.2.2"
@@ -32,28 +27,6 @@ static char *pid_file(struct networks *networks, const char *instance)
 static char *pin_path(struct networks *networks, const char *instance)
 {
         return text_format("%s/netns/%s", networks->state, instance);
-}
-
-static const char *no_owner(const struct published_port *port, void *data)
-{
-        (void)port, (void)data;
-        return NULL;
-}
-
-/* Others' pastas hold their ports as ordinary sockets, so the trial bind sees them. */
-static int claim_ports(const struct network_request *request, struct lease *lease, struct error *err)
-{
-        lease->ports = calloc(request->port_count + 1, sizeof(*lease->ports));
-        if (!lease->ports)
-                return error_memory(err);
-        for (size_t i = 0; i < request->port_count; i++) {
-                struct published_port port = request->ports[i];
-                int r = published_port_claim(&port, no_owner, NULL, err);
-                if (r < 0)
-                        return r;
-                lease->ports[lease->port_count++] = port;
-        }
-        return 0;
 }
 
 /* "127.0.0.1/8080-8082:80-82" */
@@ -116,67 +89,21 @@ static int run(char **arguments, struct error *err)
         return error_set(err, strstr(said, "in use") ? -EADDRINUSE : -EIO, "pasta failed with code %d: %s", code, said);
 }
 
-static int write_hosts(const struct network_request *request, const struct lease *lease, struct error *err)
+int pasta_start(struct networks *networks, const struct lease *lease, struct error *err)
 {
-        struct address gateway;
-        address_parse(GATEWAY, &gateway);
-        return request->hosts_file ? hosts_write_alone(request->hosts_file, lease, &gateway, err) : 0;
-}
-
-static json_t *describe(const struct network_request *request, const struct lease *lease)
-{
-        struct network network = { 0 };
-        snprintf(network.name, sizeof(network.name), "%s", request->network);
-        address_parse(GATEWAY, &network.gateway);
-        network.subnet.prefix = (unsigned)atoi(PREFIX);
-        return describe_lease(&network, lease, INTERFACE);
-}
-
-static int attach(struct networks *networks, const struct network_request *request, struct lease *lease,
-                  struct error *err)
-{
-        _cleanup_free_ char *pid = pid_file(networks, request->instance), *pin = pin_path(networks, request->instance);
+        _cleanup_free_ char *pid = pid_file(networks, lease->instance), *pin = pin_path(networks, lease->instance);
         _cleanup_list_ char **arguments = NULL;
         if (!pid || !pin)
                 return error_memory(err);
-        if (!access(pid, F_OK))
-                return error_set(err, -EEXIST, "the instance %s has its network already", request->instance);
-        int r = claim_ports(request, lease, err);
-        if (!r)
-                r = arguments_make(lease, pin, pid, &arguments, err);
-        if (!r)
-                r = write_hosts(request, lease, err);
-        return r < 0 ? r : run(arguments, err);
-}
-
-int pasta_attach(struct networks *networks, const struct network_request *request, json_t **attachment,
-                 struct error *err)
-{
-        struct lease lease = { .instance = request->instance, .hosts_file = request->hosts_file };
-        if (strcmp(request->network, DEFAULT_NETWORK))
-                return error_set(err, -ENOTSUP, "an ordinary user's instances have only the network " DEFAULT_NETWORK
-                                 "; networks of their own need root");
-        _cleanup_close_ int namespace = pin_open(networks, request->instance, err);
-        if (namespace < 0)
-                return namespace;
-        struct error reason = { 0 };
-        _cleanup_free_ char *names = names_join(request->names, &reason);
-        if (!names)
-                return error_set(err, reason.code, "%s", reason.text);
-        _cleanup_free_ char *extra = NULL;
-        int r = extra_hosts_join(request->extra_hosts, &extra, err);
-        lease.names = names;
-        lease.extra_hosts = extra;
-        address_parse(ADDRESS, &lease.address);
-        address_mac(&lease.address, lease.mac);
-        if (!r)
-                r = attach(networks, request, &lease, err);
-        test_point("network.pasta.started");
-        if (!r) {
-                *attachment = describe(request, &lease);
-                r = *attachment ? 0 : error_memory(err);
+        if (!access(pid, F_OK)) {
+                if (!lease->port_count)
+                        return 0;
+                return error_set(err, -EBUSY, "ports are published with an instance's first network, not later");
         }
-        free(lease.ports);
+        int r = arguments_make(lease, pin, pid, &arguments, err);
+        if (!r)
+                r = run(arguments, err);
+        test_point("network.pasta.started");
         return r;
 }
 
@@ -193,7 +120,7 @@ static bool serves(pid_t pid, const char *pin)
         return false;
 }
 
-int pasta_release(struct networks *networks, const char *instance, struct error *err)
+int pasta_end(struct networks *networks, const char *instance, struct error *err)
 {
         _cleanup_free_ char *file = pid_file(networks, instance), *pin = pin_path(networks, instance), *text = NULL;
         int64_t pid = 0;

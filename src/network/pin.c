@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "base/test_point.h"
@@ -51,30 +53,54 @@ bool pin_exists(struct networks *networks, const char *instance)
         return fd >= 0;
 }
 
-static int open_home(struct networks *networks, struct error *err)
+/* Something that is done inside a network namespace. */
+struct errand {
+        int namespace; /* -1: a new one */
+        int (*work)(void *data, struct error *err);
+        void *data;
+        struct error *err;
+        int result;
+};
+
+static int enter_and_work(void *data)
 {
-        if (networks->home < 0)
-                networks->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-        return networks->home < 0 ? error_errno(err, "the host's network namespace in /proc") : 0;
+        struct errand *errand = data;
+        if (errand->namespace < 0 && unshare(CLONE_NEWNET) < 0)
+                errand->result = error_errno(errand->err, "making a network namespace");
+        else if (errand->namespace >= 0 && setns(errand->namespace, CLONE_NEWNET) < 0)
+                errand->result = error_errno(errand->err, "entering a network namespace");
+        else
+                errand->result = errand->work(errand->data, errand->err);
+        return 0;
 }
 
-/* Whoever cannot come back would do the rest of his work to the wrong host. */
-static void go_home(struct networks *networks)
+#define ERRAND_STACK ((size_t)256 * 1024)
+
+/*
+ * By a child that shares our memory and descriptors, while we wait: an ordinary user may leave the host's network namespace
+ * but never come back to it.
+ */
+static int run_errand(struct errand *errand)
 {
-        if (setns(networks->home, CLONE_NEWNET) < 0)
-                abort();
+        char *stack = mmap(NULL, ERRAND_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        if (stack == MAP_FAILED)
+                return error_memory(errand->err);
+        pid_t child = clone(enter_and_work, stack + ERRAND_STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES, errand);
+        int r = child < 0 ? error_errno(errand->err, "starting a child to enter a network namespace") : 0;
+        while (child > 0 && waitpid(child, NULL, __WALL) < 0 && errno == EINTR)
+                continue;
+        munmap(stack, ERRAND_STACK);
+        return r < 0 ? r : errand->result;
 }
 
-int pin_route(struct networks *networks, int namespace, struct netlink **route, struct error *err)
+static int open_route(void *data, struct error *err)
 {
-        int r = open_home(networks, err);
-        if (r < 0)
-                return r;
-        if (setns(namespace, CLONE_NEWNET) < 0)
-                return error_errno(err, "entering a network namespace");
-        r = netlink_open(NETLINK_ROUTE, route, err);
-        go_home(networks);
-        return r;
+        return netlink_open(NETLINK_ROUTE, data, err);
+}
+
+int pin_route(int namespace, struct netlink **route, struct error *err)
+{
+        return run_errand(&(struct errand){ .namespace = namespace, .work = open_route, .data = route, .err = err });
 }
 
 static int raise_loopback(struct error *err)
@@ -88,8 +114,9 @@ static int raise_loopback(struct error *err)
 }
 
 /* Runs in the new namespace. */
-static int furnish(const char *path, struct error *err)
+static int furnish(void *data, struct error *err)
 {
+        const char *path = data;
         int r = raise_loopback(err);
         if (r < 0)
                 return r;
@@ -100,23 +127,9 @@ static int furnish(const char *path, struct error *err)
         return 0;
 }
 
-static int make_namespace(struct networks *networks, const char *path, struct error *err)
+static int make_pin(struct networks *networks, const char *instance, char **path, struct error *err)
 {
-        int r = open_home(networks, err);
-        if (r < 0)
-                return r;
-        if (unshare(CLONE_NEWNET) < 0)
-                return error_errno(err, "making a network namespace");
-        r = furnish(path, err);
-        go_home(networks);
-        return r;
-}
-
-int netns_make(struct networks *networks, const char *instance, char **path, struct error *err)
-{
-        int r = check_name(instance, err);
-        if (r < 0)
-                return r;
+        int r;
         _cleanup_free_ char *made = text_format("%s/netns/%s", networks->state, instance);
         if (!made)
                 return error_memory(err);
@@ -125,7 +138,7 @@ int netns_make(struct networks *networks, const char *instance, char **path, str
                 return error_errno(err, "making %s", made);
         test_point("network.pin.file-made");
         if (!is_namespace(fd)) {
-                r = make_namespace(networks, made, err);
+                r = run_errand(&(struct errand){ .namespace = -1, .work = furnish, .data = made, .err = err });
                 if (r < 0) {
                         unlinkat(networks->pins, instance, 0);
                         return r;
@@ -136,11 +149,14 @@ int netns_make(struct networks *networks, const char *instance, char **path, str
         return 0;
 }
 
-int netns_remove(struct networks *networks, const char *instance, struct error *err)
+int netns_make(struct networks *networks, const char *instance, char **path, struct error *err)
 {
         int r = check_name(instance, err);
-        if (r < 0)
-                return r;
+        return r < 0 ? r : make_pin(networks, instance, path, err);
+}
+
+static int remove_pin(struct networks *networks, const char *instance, struct error *err)
+{
         _cleanup_free_ char *path = text_format("%s/netns/%s", networks->state, instance);
         if (!path)
                 return error_memory(err);
@@ -153,6 +169,31 @@ int netns_remove(struct networks *networks, const char *instance, struct error *
         if (unlinkat(networks->pins, instance, 0) < 0 && errno != ENOENT)
                 return error_errno(err, "removing %s", path);
         return 0;
+}
+
+int netns_remove(struct networks *networks, const char *instance, struct error *err)
+{
+        int r = check_name(instance, err);
+        return r < 0 ? r : remove_pin(networks, instance, err);
+}
+
+#define BRIDGES ".bridges"
+
+int pin_bridges_route(struct networks *networks, struct netlink **route, struct error *err)
+{
+        _cleanup_free_ char *path = NULL;
+        int r = make_pin(networks, BRIDGES, &path, err);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int namespace = open(path, O_RDONLY | O_CLOEXEC);
+        if (namespace < 0)
+                return error_errno(err, "the namespace of the bridges");
+        return pin_route(namespace, route, err);
+}
+
+int pin_bridges_remove(struct networks *networks, struct error *err)
+{
+        return remove_pin(networks, BRIDGES, err);
 }
 
 int pins_remove_others(struct networks *networks, char *const *instances, struct error *err)

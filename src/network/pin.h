@@ -12,7 +12,15 @@ int pin_open(struct networks *networks, const char *instance, struct error *err)
 bool pin_exists(struct networks *networks, const char *instance);
 
 /* A routing socket that speaks to the namespace of the descriptor. */
-int pin_route(struct networks *networks, int namespace, struct netlink **route, struct error *err);
+int pin_route(int namespace, struct netlink **route, struct error *err);
 
 /* Removes the pins of all that are not in the list. */
 int pins_remove_others(struct networks *networks, char *const *instances, struct error *err);
+
+/*
+ * Where the bridges of an ordinary user are: a namespace ".bridges" of its own, made when it is needed. A routing socket that
+ * speaks to it.
+ */
+int pin_bridges_route(struct networks *networks, struct netlink **route, struct error *err);
+/* Removes it, with the bridges. Under networks_lock(), without leases. */
+int pin_bridges_remove(struct networks *networks, struct error *err);

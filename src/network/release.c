@@ -36,7 +36,7 @@ int release_lease(struct networks *networks, const struct network *network, stru
         int r = silence_port(networks, lease->veth, err);
         if (r < 0)
                 return r;
-        closed = !published || !firewall_close(networks, lease, NULL);
+        closed = !published || networks->rootless || !firewall_close(networks, lease, NULL);
         test_point("network.ports.withdrawn");
         leases_remove(leases, lease);
         /* Elements were missing, so the others of the same transaction are still there. */
@@ -90,7 +90,7 @@ static int release_visitor(struct networks *networks, const struct network *netw
 int network_release(struct networks *networks, const char *instance, struct error *err)
 {
         if (networks->rootless) {
-                int r = pasta_release(networks, instance, err);
+                int r = pasta_end(networks, instance, err);
                 if (r < 0)
                         return r;
         }
@@ -134,6 +134,24 @@ static int forget_names(struct networks *networks, const char *instance, const c
         return r < 0 || elsewhere || !*hosts_file ? r : hosts_reset(hosts_file, extra_hosts, err);
 }
 
+static int count_visitor(struct networks *networks, const struct network *network, struct leases *leases,
+                         struct lease *lease, void *data, struct error *err)
+{
+        (void)networks, (void)leases, (void)lease, (void)err;
+        *(unsigned *)data += !network->internal;
+        return 0;
+}
+
+/* An ordinary user's way out goes with the last network that has one. */
+static int close_way_out(struct networks *networks, const char *instance, struct error *err)
+{
+        unsigned left = 0;
+        if (!networks->rootless)
+                return 0;
+        int r = visit_leases(networks, instance, count_visitor, &left, err);
+        return r < 0 || left ? r : pasta_end(networks, instance, err);
+}
+
 static int detach(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
                   const char *instance, struct error *err)
 {
@@ -145,6 +163,8 @@ static int detach(struct networks *networks, const struct network *network, stru
         test_point("network.veth.deleted");
         if (!r)
                 r = release_lease(networks, network, leases, lease, err);
+        if (!r)
+                r = close_way_out(networks, instance, err);
         return r < 0 ? r : forget_names(networks, instance, hosts_file, extra_hosts, err);
 }
 
@@ -152,8 +172,6 @@ int network_detach(struct networks *networks, const char *instance, const char *
 {
         _cleanup_network_ struct network network = { 0 };
         _cleanup_leases_ struct leases leases = { 0 };
-        if (networks->rootless)
-                return pasta_release(networks, instance, err);
         _cleanup_close_ int lock = networks_lock(networks, err);
         if (lock < 0)
                 return lock;

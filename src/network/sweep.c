@@ -86,9 +86,19 @@ static int sweep_network(const struct network *network, void *data)
         return r < 0 ? r : leases_drop(networks, network->name, NULL);
 }
 
+/* The namespace of an ordinary user's bridges goes with the last of them. */
+static int sweep_bridges(struct networks *networks, struct error *err)
+{
+        _cleanup_list_ char **names = NULL;
+        int r = leases_networks(networks, &names, err);
+        return r < 0 || list_length(names) ? r : pin_bridges_remove(networks, err);
+}
+
 int sweep_now(struct networks *networks, struct error *err)
 {
         int r = network_each(networks, sweep_network, networks, err);
+        if (networks->rootless)
+                return r < 0 ? r : sweep_bridges(networks, err);
         /* Bridges without leases are gone, so this leaves the rules of those that have some, or nothing. */
         int refreshed = bridge_refresh_firewall(networks, NULL, NULL, err);
         if (!refreshed && r < 0)
