@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -106,13 +109,25 @@ static int child(struct bundle *bundle, struct rootfs *rootfs, int flags, int re
         return inside();
 }
 
+enum { ORDINARY_USER = 1000 };
+
+/* Root maps a range; an ordinary user may map itself only. */
 static void write_maps(pid_t pid)
 {
-        char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
-        assert_int_equal(file_poke(AT_FDCWD, path, "0 100000 65536", NULL), 0);
-        snprintf(path, sizeof(path), "/proc/%d/gid_map", (int)pid);
-        assert_int_equal(file_poke(AT_FDCWD, path, "0 100000 65536", NULL), 0);
+        static const struct {
+                const char *file, *of_root, *of_user;
+        } maps[] = {
+                { "setgroups", NULL, "deny" },
+                { "uid_map", "0 100000 65536", "0 1000 1" },
+                { "gid_map", "0 100000 65536", "0 1000 1" },
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+                char path[64];
+                const char *text = geteuid() ? maps[i].of_user : maps[i].of_root;
+                snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, maps[i].file);
+                if (text)
+                        assert_int_equal(file_poke(AT_FDCWD, path, text, NULL), 0);
+        }
 }
 
 /* Builds the container in namespaces of `flags` and runs inside() in it. Returns what that returns. */
@@ -120,7 +135,7 @@ static int build(struct bundle *bundle, const char *mounts, const char *more, in
                  int (*inside)(void))
 {
         struct rootfs *rootfs = NULL;
-        if (flags & CLONE_NEWUSER && fchown(bundle->root, 100000, 100000) < 0)
+        if (flags & CLONE_NEWUSER && !geteuid() && fchown(bundle->root, 100000, 100000) < 0)
                 return 1;
         _cleanup_free_ char *text = document(mounts, more, flags);
         assert_int_equal(parse(bundle, text, &rootfs), 0);
@@ -260,6 +275,39 @@ static void test_a_user_namespace_without_network_namespace_gets_the_hosts_sysfs
                          0);
 }
 
+static int ordinary_inside(void)
+{
+        CHECK(is_device("/dev/null", 1, 3) && is_device("/dev/tty", 5, 0) && is_link("/dev/ptmx", "pts/ptmx"));
+        CHECK(is_read_only("/sys") && is_read_only("/proc/sys") && is_read_only("/data"));
+        CHECK(access("/data/file", R_OK) == 0 && mounts_on("/") == 1);
+        CHECK(open("/dev/pts/ptmx", O_RDWR | O_NOCTTY) >= 0);
+        return 0;
+}
+
+static void test_an_ordinary_user_builds_a_container_without_the_hosts_rights(void **state)
+{
+        struct bundle *bundle = *state;
+        assert_int_equal(mkdirat(bundle->fd, "data", 0755), 0);
+        assert_int_equal(file_replace(bundle->fd, "data/file", "", 0, 0644, NULL), 0);
+        assert_int_equal(fchmod(bundle->fd, 0755), 0);
+        assert_int_equal(fchown(bundle->root, ORDINARY_USER, ORDINARY_USER), 0);
+        pid_t pid = fork();
+        if (!pid) {
+                if (setgroups(0, NULL) || setresgid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER) ||
+                    setresuid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER) || prctl(PR_SET_DUMPABLE, 1))
+                        _exit(1);
+                const char *mounts =
+                        PROC "," DEV ","
+                             "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"options\":[\"newinstance\","
+                             "\"ptmxmode=0666\",\"mode=0620\"]}," REST
+                             ",{\"destination\":\"/data\",\"source\":\"data\",\"options\":[\"rbind\",\"ro\"]}";
+                _exit(build(bundle, mounts, MASKS, ALL | CLONE_NEWUSER | CLONE_NEWCGROUP, false, ordinary_inside));
+        }
+        int code;
+        assert_int_equal(process_wait(pid, &code), 0);
+        assert_int_equal(code, 0);
+}
+
 /* ---- control groups ---- */
 
 static int cgroup_inside(void)
@@ -267,7 +315,7 @@ static int cgroup_inside(void)
         struct statfs fs;
         struct stat st;
         CHECK(!statfs("/sys/fs/cgroup", &fs));
-        if (fs.f_type == 0x63677270) /* cgroup2 */
+        if (fs.f_type == CGROUP2_SUPER_MAGIC)
                 return 0;
         CHECK(is_read_only("/sys/fs/cgroup") && is_read_only("/sys/fs/cgroup/pids"));
         CHECK(!stat("/sys/fs/cgroup/pids/cgroup.procs", &st));
@@ -280,6 +328,33 @@ static void test_control_groups_are_seen_with_a_cgroup_namespace_and_without(voi
 {
         assert_int_equal(build(*state, COMMON, "", ALL, false, cgroup_inside), 0);
         assert_int_equal(build(*state, COMMON, "", ALL | CLONE_NEWCGROUP, false, cgroup_inside), 0);
+}
+
+static int unified_inside(void)
+{
+        struct statfs fs;
+        CHECK(!statfs("/sys/fs/cgroup", &fs) && fs.f_type == CGROUP2_SUPER_MAGIC);
+        CHECK(is_read_only("/sys/fs/cgroup") && access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0);
+        CHECK(mounts_on("/sys/fs/cgroup") == 1);
+        return 0;
+}
+
+static void test_control_groups_of_a_host_with_v2_alone(void **state)
+{
+        static const int flags[] = { ALL, ALL | CLONE_NEWCGROUP, ALL | CLONE_NEWUSER | CLONE_NEWCGROUP,
+                                     ALL | CLONE_NEWUSER };
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+                pid_t pid = fork();
+                if (!pid) {
+                        if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+                            mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL))
+                                _exit(1);
+                        _exit(build(*state, COMMON, "", flags[i], false, unified_inside));
+                }
+                int code;
+                assert_int_equal(process_wait(pid, &code), 0);
+                assert_int_equal(code, 0);
+        }
 }
 
 /* ---- bind mounts ---- */
@@ -707,7 +782,9 @@ int main(void)
                 TEST(test_a_common_container_works_in_a_user_namespace),
                 TEST(test_without_pivot_the_root_is_moved_and_no_proc_of_the_host_is_left),
                 TEST(test_a_user_namespace_without_network_namespace_gets_the_hosts_sysfs),
+                TEST(test_an_ordinary_user_builds_a_container_without_the_hosts_rights),
                 TEST(test_control_groups_are_seen_with_a_cgroup_namespace_and_without),
+                TEST(test_control_groups_of_a_host_with_v2_alone),
                 TEST(test_files_and_folders_are_bound_on_targets_that_are_made),
                 TEST(test_recursive_attributes_reach_the_mounts_below),
                 TEST(test_a_missing_source_is_named),
