@@ -2,10 +2,11 @@
 /*
  * What a container may do unless its user says otherwise: a set of capabilities and a seccomp profile.
  *
- * Both are those that Docker documents, so that an image which runs there runs here, and no wider: system calls that
- * came after the profile get the errno of one that does not exist (seccomp_compile.h), and programs fall back as on
- * an older kernel. As in Docker's, what a capability guards is let through only with that capability: the kernel asks
- * for it anyway, but the filter keeps the code behind it out of reach. Needs jansson only.
+ * Both follow what Docker documents, so that an image which runs there runs here, and are no wider; vmsplice(2) and
+ * io_pgetevents(2), which podman refuses, are refused here too. System calls that came after the profile get the errno
+ * of one that does not exist (seccomp_stub.h), and programs fall back as on an older kernel. What a capability guards
+ * is let through only with that capability: the kernel asks for it anyway, but the filter keeps the code behind it out
+ * of reach. Needs jansson only.
  */
 #pragma once
 
