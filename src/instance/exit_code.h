@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Docker's exit codes for programs that did not start: 127 not found, 126 found but not to be executed, 125 anything else.
+ */
+#pragma once
+
+/* From the runtime's words, which end as exec(2) did. */
+int exit_code_of_failure(const char *text);

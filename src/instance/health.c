@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Health checks as docker defines them: a command inside the container at an interval; exit 0 is healthy, anything else a failure,
+ * `retries` failures in a row make it unhealthy; failures in the start period do not count unless it was healthy already.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "instance/events.h"
+#include "instance/monitor.h"
+#include "instance/timestamp.h"
+
+#define SECOND 1000000000ULL
+#define LOG_ENTRIES 5
+
+static void set(uint64_t *value, const json_t *object, const char *key, uint64_t otherwise)
+{
+        json_int_t number = json_integer_value(json_object_get(object, key));
+        *value = number > 0 ? (uint64_t)number : otherwise;
+}
+
+static void timer_ready(struct monitor *monitor, struct source *source, uint32_t events);
+static void output_ready(struct monitor *monitor, struct source *source, uint32_t events);
+
+void health_read(struct monitor *monitor, json_t *settings)
+{
+        struct health *health = &monitor->health;
+        json_t *test = json_object_get(settings, "test");
+        if (!json_array_size(test))
+                return;
+        uint64_t retries;
+        set(&health->interval, settings, "interval", 30 * SECOND);
+        set(&health->timeout, settings, "timeout", 30 * SECOND);
+        set(&health->start_period, settings, "start_period", 0);
+        set(&health->start_interval, settings, "start_interval", 5 * SECOND);
+        set(&retries, settings, "retries", 3);
+        health->retries = (int64_t)retries;
+        health->test = test;
+        health->timer.ready = timer_ready;
+        health->output.ready = output_ready;
+        health->log = json_array();
+}
+
+static bool in_start_period(const struct health *health)
+{
+        return monitor_clock() - health->began < health->start_period;
+}
+
+static void arm(struct monitor *monitor)
+{
+        struct health *health = &monitor->health;
+        bool early = in_start_period(health) && health->state != HEALTH_HEALTHY && health->start_interval < health->interval;
+        monitor_timer(monitor, &health->timer, early ? health->start_interval : health->interval);
+}
+
+void health_begin(struct monitor *monitor)
+{
+        struct health *health = &monitor->health;
+        if (!health->test)
+                return;
+        health->state = HEALTH_STARTING;
+        health->failures = 0;
+        health->began = monitor_clock();
+        arm(monitor);
+}
+
+void health_end(struct monitor *monitor)
+{
+        struct health *health = &monitor->health;
+        if (!health->test)
+                return;
+        if (health->pid)
+                kill(health->pid, SIGKILL);
+        monitor_timer(monitor, &health->timer, 0);
+        monitor_forget(monitor, &health->output);
+        if (health->state == HEALTH_STARTING || health->state == HEALTH_HEALTHY)
+                health->state = HEALTH_UNHEALTHY;
+}
+
+/* process.json for `onggi-runtime exec`: the container's own process with the check's arguments and no terminal. */
+static int write_process(struct monitor *monitor)
+{
+        if (!faccessat(monitor->run_folder, "health.json", F_OK, 0))
+                return 0;
+        json_t *spec;
+        int r = json_read(monitor->run_folder, "bundle/config.json", &spec, NULL);
+        if (r < 0)
+                return r;
+        json_t *process = json_object_get(spec, "process");
+        json_object_set(process, "args", monitor->health.test);
+        json_object_set_new(process, "terminal", json_false());
+        r = json_replace(monitor->run_folder, "health.json", process, false, NULL);
+        json_decref(spec);
+        return r;
+}
+
+static pid_t spawn_check(struct monitor *monitor, int output)
+{
+        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
+        _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
+        char *argv[] = { (char *)monitor->runtime, "--root", root, "exec", "--process", process, (char *)monitor->id, NULL };
+        pid_t pid = root && process ? fork() : -1;
+        if (pid)
+                return pid;
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+                _exit(1);
+        setpgid(0, 0);
+        execv(monitor->runtime, argv);
+        _exit(126);
+}
+
+static void start_check(struct monitor *monitor)
+{
+        struct health *health = &monitor->health;
+        int ends[2];
+        if (monitor->paused || write_process(monitor) < 0 || pipe2(ends, O_CLOEXEC) < 0) {
+                arm(monitor);
+                return;
+        }
+        health->length = 0;
+        health->timed_out = false;
+        timestamp_now(health->started);
+        health->pid = spawn_check(monitor, ends[1]);
+        close(ends[1]);
+        if (health->pid < 0) {
+                health->pid = 0;
+                close(ends[0]);
+                arm(monitor);
+                return;
+        }
+        health->output.fd = ends[0];
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        monitor_watch(monitor, &health->output, EPOLLIN);
+        monitor_timer(monitor, &health->timer, health->timeout);
+}
+
+/* Goes off when a check is due, or when the one that runs has taken too long. */
+static void timer_ready(struct monitor *monitor, struct source *source, uint32_t events)
+{
+        (void)events;
+        uint64_t expirations;
+        if (read(source->fd, &expirations, sizeof(expirations)) != sizeof(expirations) || !monitor->pid)
+                return;
+        if (!monitor->health.pid) {
+                start_check(monitor);
+                return;
+        }
+        monitor->health.timed_out = true;
+        /* The runtime passes it on to the program inside, which it waits for. */
+        kill(-monitor->health.pid, SIGKILL);
+}
+
+static void output_ready(struct monitor *monitor, struct source *source, uint32_t events)
+{
+        (void)events;
+        struct health *health = &monitor->health;
+        char beyond[4096];
+        bool full = health->length >= sizeof(health->text) - 1;
+        ssize_t n = full ? read(source->fd, beyond, sizeof(beyond))
+                         : read(source->fd, health->text + health->length, sizeof(health->text) - 1 - health->length);
+        if (n > 0 && !full)
+                health->length += (size_t)n;
+        if (!n || (n < 0 && errno != EAGAIN))
+                monitor_forget(monitor, source);
+}
+
+static void change_state(struct monitor *monitor, enum health_state state)
+{
+        if (monitor->health.state == state)
+                return;
+        monitor->health.state = state;
+        json_t *attributes = json_pack("{s:s, s:s}", "name", monitor->name, "image", monitor->image);
+        event_append(monitor->state, "container", state == HEALTH_HEALTHY ? "health_status: healthy" : "health_status: unhealthy",
+                     monitor->id, attributes);
+        json_decref(attributes);
+}
+
+static void remember(struct monitor *monitor, int code)
+{
+        struct health *health = &monitor->health;
+        char now[TIMESTAMP_SIZE];
+        timestamp_now(now);
+        health->text[health->length] = 0;
+        /* Output that is not UTF-8 cannot be in JSON: it is left out, not the result. */
+        json_t *text = json_string(health->timed_out ? "Health check exceeded its timeout" : health->text);
+        if (json_array_size(health->log) >= LOG_ENTRIES)
+                json_array_remove(health->log, 0);
+        json_array_append_new(health->log, json_pack("{s:s, s:s, s:i, s:o}", "Start", health->started, "End", now, "ExitCode", code,
+                                                     "Output", text ? text : json_string("")));
+}
+
+bool health_reap(struct monitor *monitor, pid_t pid, int code)
+{
+        struct health *health = &monitor->health;
+        if (pid != health->pid)
+                return false;
+        health->pid = 0;
+        if (health->output.fd >= 0)
+                output_ready(monitor, &health->output, EPOLLIN);
+        monitor_forget(monitor, &health->output);
+        if (!monitor->pid)
+                return true;
+        if (health->timed_out)
+                code = -1;
+        remember(monitor, code);
+        if (!code) {
+                health->failures = 0;
+                change_state(monitor, HEALTH_HEALTHY);
+        } else if (!in_start_period(health) || health->state == HEALTH_HEALTHY) {
+                health->failures++;
+                if (health->failures >= health->retries)
+                        change_state(monitor, HEALTH_UNHEALTHY);
+        }
+        arm(monitor);
+        life_save(monitor);
+        return true;
+}

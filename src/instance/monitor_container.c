@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
+#include "base/test_point.h"
+#include "base/text.h"
+#include "instance/exit_code.h"
+#include "instance/monitor.h"
+
+#define RUNTIME_LOG_MAX 65536
+
+/* Starts the runtime with the given standard descriptors; it dies with us, so that nothing half-made goes on being made. */
+static pid_t spawn(struct monitor *monitor, char *const argv[], const int standard[3])
+{
+        pid_t parent = getpid(), child = fork();
+        if (child)
+                return child;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(1);
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        for (int i = 0; i < 3; i++)
+                if (dup2(standard[i], i) < 0)
+                        _exit(1);
+        execv(monitor->runtime, argv);
+        dprintf(STDERR_FILENO, "cannot start %s: %s\n", monitor->runtime, strerror(errno));
+        _exit(1);
+}
+
+static int wait_for(pid_t pid)
+{
+        int code = 1;
+        return process_wait(pid, &code) < 0 ? 1 : code;
+}
+
+/* The last line that has a message is the reason. */
+static void runtime_error(struct monitor *monitor, struct error *err)
+{
+        _cleanup_free_ char *data = NULL;
+        if (file_read(monitor->run_folder, "runtime.log", RUNTIME_LOG_MAX, &data, NULL, NULL) < 0)
+                data = NULL;
+        error_set(err, -EIO, "the runtime failed without a word");
+        char *rest = data, *line;
+        while (rest && (line = strsep(&rest, "\n"))) {
+                json_t *entry;
+                if (json_parse(line, strlen(line), "log", &entry, NULL) < 0)
+                        continue;
+                const char *text = json_string_value(json_object_get(entry, "msg"));
+                if (text)
+                        error_set(err, -EIO, "%s", text);
+                json_decref(entry);
+        }
+        unlinkat(monitor->run_folder, "runtime.log", 0);
+}
+
+int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err)
+{
+        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state), *log = text_format("%s/runtime.log", monitor->run_path);
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (!root || !log || null < 0)
+                return error_memory(err);
+        char *argv[] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", (char *)verb,
+                         option ? (char *)option : (char *)monitor->id, option ? (char *)monitor->id : NULL, NULL };
+        pid_t pid = spawn(monitor, argv, (int[]){ null, null, null });
+        close(null);
+        if (pid < 0)
+                return error_errno(err, "cannot start %s", monitor->runtime);
+        if (!wait_for(pid))
+                return 0;
+        runtime_error(monitor, err);
+        return -EIO;
+}
+
+static int read_pid(struct monitor *monitor, struct error *err)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = file_read(monitor->run_folder, "pid", 32, &text, NULL, err);
+        if (r < 0)
+                return r;
+        monitor->pid = atoi(text);
+        monitor->pidfd = monitor->pid > 0 ? (int)syscall(SYS_pidfd_open, monitor->pid, 0) : -1;
+        if (monitor->pidfd >= 0)
+                return 0;
+        r = errno;
+        monitor->pid = 0;
+        return error_code(err, -r, "cannot watch the container's first process %s", text);
+}
+
+static int run(struct monitor *monitor, struct error *err)
+{
+        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state), *log = text_format("%s/runtime.log", monitor->run_path);
+        _cleanup_free_ char *bundle = text_format("%s/bundle", monitor->run_path), *pid_file = text_format("%s/pid", monitor->run_path);
+        /* By our descriptor, as it was bound: the whole path may be too long for a socket's address. */
+        _cleanup_free_ char *console = text_format("/proc/%d/fd/%d/console", (int)getpid(), monitor->run_folder);
+        if (!root || !log || !bundle || !pid_file || !console)
+                return error_memory(err);
+        char *argv[20] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "run", "--detach",
+                           "--bundle", bundle, "--pid-file", pid_file };
+        int n = 13;
+        if (monitor->tty) {
+                argv[n++] = "--console-socket";
+                argv[n++] = console;
+        }
+        argv[n] = (char *)monitor->id;
+        pid_t pid = spawn(monitor, argv, monitor->container);
+        if (pid < 0)
+                return error_errno(err, "cannot start %s", monitor->runtime);
+        test_point("monitor.runtime.spawned");
+        if (wait_for(pid)) {
+                runtime_error(monitor, err);
+                return -EIO;
+        }
+        return read_pid(monitor, err);
+}
+
+int container_run(struct monitor *monitor, int *exit_code, struct error *err)
+{
+        *exit_code = 125;
+        int r = streams_open(monitor, err);
+        if (!r && (r = run(monitor, err)) < 0)
+                *exit_code = exit_code_of_failure(err->text);
+        if (!r && monitor->tty)
+                r = streams_take_terminal(monitor, err);
+        for (int i = 0; i < 3; i++) {
+                if (monitor->container[i] >= 0)
+                        close(monitor->container[i]);
+                monitor->container[i] = -1;
+        }
+        if (r < 0) {
+                struct error ignored;
+                streams_close(monitor);
+                if (monitor->pidfd >= 0)
+                        close(monitor->pidfd);
+                monitor->pidfd = -1;
+                monitor->pid = 0;
+                container_runtime(monitor, "delete", "--force", &ignored);
+        }
+        return r;
+}
+
+static uint64_t read_oom_kills(const char *mount, const char *cgroup, const char *file)
+{
+        _cleanup_free_ char *path = text_format("%s%s/%s", mount, cgroup, file);
+        _cleanup_free_ char *data = NULL;
+        if (!path || file_read(AT_FDCWD, path, 4096, &data, NULL, NULL) < 0)
+                return 0;
+        const char *line = strstr(data, "oom_kill ");
+        return line ? strtoull(line + strlen("oom_kill "), NULL, 10) : 0;
+}
+
+uint64_t container_oom_kills(const struct monitor *monitor)
+{
+        return read_oom_kills("/sys/fs/cgroup/memory", monitor->cgroup, "memory.oom_control") +
+               read_oom_kills("/sys/fs/cgroup", monitor->cgroup, "memory.events") +
+               read_oom_kills("/sys/fs/cgroup/unified", monitor->cgroup, "memory.events");
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/test_point.h"
+#include "base/text.h"
+#include "container/copy_up.h"
+#include "instance/overlay.h"
+#include "instance/start.h"
+#include "instance/volume.h"
+
+/* The instance's own layer; its root gives the merged root its owner and mode. */
+static int make_upper(struct start *start, struct error *err)
+{
+        static const char *const names[] = { "upper", "work" };
+        uint32_t owner = 0;
+        if (start->id_count && id_map_host(start->ids, start->id_count, 0, &owner) < 0)
+                return error_set(err, -EINVAL, "--userns: the map must have the id 0 inside");
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                int folder = start->instance->folder;
+                if (mkdirat(folder, names[i], 0755) < 0) {
+                        if (errno == EEXIST)
+                                continue;
+                        return error_errno(err, "cannot create the folder %s of the instance", names[i]);
+                }
+                if (fchmodat(folder, names[i], 0755, 0) < 0 || (owner && fchownat(folder, names[i], owner, owner, 0) < 0))
+                        return error_errno(err, "cannot give the folder %s of the instance to its root", names[i]);
+        }
+        return 0;
+}
+
+static int mount_root(struct start *start, struct error *err)
+{
+        struct instance *instance = start->instance;
+        struct json_reader reader = { .document = "config.json", .err = err };
+        struct json_at root = json_root(&reader, instance->config);
+        _cleanup_list_ char **layers = NULL;
+        json_get_strings(&root, "layers", &layers);
+        if (json_failed(&root))
+                return json_failed(&root);
+        _cleanup_free_ char *upper = text_format("%s/instances/%s/upper", start->host->root, instance->id);
+        _cleanup_free_ char *work = text_format("%s/instances/%s/work", start->host->root, instance->id);
+        if (!upper || !work)
+                return error_memory(err);
+        _cleanup_close_ int userns = start->id_count ? id_map_namespace(start->ids, start->id_count, err) : -1;
+        if (start->id_count && userns < 0)
+                return userns;
+        const struct overlay overlay = {
+                .layers = layers,
+                .upper = upper,
+                .work = work,
+                .scratch = start->root_path,
+                .userns = userns,
+                .user_attributes = start->host->rootless,
+                .volatile_files = start->settings.remove,
+        };
+        start->root = overlay_mount(&overlay, err);
+        return start->root < 0 ? start->root : 0;
+}
+
+static int make_workdir(struct start *start, struct error *err)
+{
+        const char *path = start->settings.workdir;
+        if (!path || start->settings.read_only)
+                return 0;
+        int fd = open_in_root(start->root, path, O_PATH | O_DIRECTORY, 0, NULL);
+        if (fd >= 0) {
+                close(fd);
+                return 0;
+        }
+        fd = make_in_root(start->root, path, 0755, err);
+        if (fd < 0)
+                return err ? error_prefix(err, "--workdir") : fd;
+        uint32_t owner = 0;
+        int r = start->id_count ? id_map_host(start->ids, start->id_count, 0, &owner) : 0;
+        if (!r && owner && fchownat(fd, "", owner, owner, AT_EMPTY_PATH) < 0)
+                r = -errno;
+        close(fd);
+        return r < 0 ? error_code(err, r, "--workdir %s", path) : 0;
+}
+
+static bool is_empty(int fd)
+{
+        int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
+        struct dirent *entry;
+        while (folder && (entry = readdir(folder)))
+                if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
+                        return false;
+        return folder;
+}
+
+/* Docker's rule: a volume that is empty gets what the image has at its place, with owner and mode. */
+static int fill_volume(struct start *start, const struct mount_setting *mount, const char *path, struct error *err)
+{
+        _cleanup_close_ int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (to < 0)
+                return error_errno(err, "cannot open the volume folder %s", path);
+        if (mount->no_copy || !is_empty(to))
+                return 0;
+        _cleanup_close_ int from = open_in_root(start->root, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
+        struct stat st;
+        if (from < 0 || fstat(from, &st) < 0)
+                return 0;
+        int r = copy_up(from, to, err);
+        if (!r && (fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0))
+                r = error_errno(err, "cannot set the owner of the volume folder %s", path);
+        return r;
+}
+
+static int place_volume(struct start *start, struct mount_setting *mount, struct error *err)
+{
+        char *path = NULL;
+        int r = volume_create(start->host, mount->source, NULL, NULL, NULL, &path, err);
+        if (r < 0)
+                return r;
+        r = fill_volume(start, mount, path, err);
+        if (!r && mount->subpath) {
+                _cleanup_close_ int volume = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                int below = volume < 0 ? -errno : open_in_root(volume, mount->subpath, O_PATH, 0, err);
+                if (below >= 0) {
+                        /* By its resolved place, which openat2(2) has shown to lie inside. */
+                        char link[40], target[4096];
+                        snprintf(link, sizeof(link), "/proc/self/fd/%d", below);
+                        ssize_t n = readlink(link, target, sizeof(target) - 1);
+                        target[n < 0 ? 0 : n] = 0;
+                        free(path);
+                        path = strdup(target);
+                        close(below);
+                }
+                r = below < 0 ? below : 0;
+        }
+        free(mount->source);
+        mount->source = path;
+        return r;
+}
+
+static int place_bind(struct mount_setting *mount, struct error *err)
+{
+        if (!faccessat(AT_FDCWD, mount->source, F_OK, AT_EACCESS))
+                return 0;
+        if (errno != ENOENT || !mount->make_source)
+                return error_errno(err, "the source %s of a bind mount", mount->source);
+        int fd = directory_make(mount->source, 0755, err);
+        if (fd < 0)
+                return fd;
+        close(fd);
+        return 0;
+}
+
+static int place_mounts(struct start *start, struct error *err)
+{
+        int r = mount_settings_collect(&start->settings, &start->mounts, &start->mount_count, err);
+        for (size_t i = 0; !r && i < start->mount_count; i++) {
+                struct mount_setting *mount = &start->mounts[i];
+                if (mount->kind == MOUNT_VOLUME)
+                        r = place_volume(start, mount, err);
+                else if (mount->kind == MOUNT_BIND)
+                        r = place_bind(mount, err);
+        }
+        return r;
+}
+
+int start_root(struct start *start, struct error *err)
+{
+        int r = make_upper(start, err);
+        if (!r)
+                r = mount_root(start, err);
+        if (!r)
+                r = identity_resolve(start->root, start->settings.user, start->settings.groups, &start->identity, err);
+        if (!r)
+                r = make_workdir(start, err);
+        if (!r)
+                r = place_mounts(start, err);
+        test_point("instance.start.root.mounted");
+        return r;
+}
