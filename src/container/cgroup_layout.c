@@ -104,22 +104,41 @@ static void free_hierarchy(struct cgroup_hierarchy *hierarchy)
         free(hierarchy->own);
 }
 
+/* A mount made later at the same place or above it hides what was there. */
+static void drop_hidden(struct cgroup_layout *layout, const char *mount)
+{
+        size_t length = strlen(mount), kept = 0;
+        for (size_t i = 0; i < layout->count; i++) {
+                struct cgroup_hierarchy hierarchy = layout->hierarchies[i];
+                const char *rest = hierarchy.mount + length;
+                if (length > 1 && text_starts(hierarchy.mount, mount) && (!*rest || *rest == '/'))
+                        free_hierarchy(&hierarchy);
+                else
+                        layout->hierarchies[kept++] = hierarchy;
+        }
+        layout->count = kept;
+}
+
 /* One line: ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS… - TYPE SOURCE SUPER-OPTIONS */
 static int parse_mount(const char *line, const char *end, struct cgroup_layout *layout, struct error *err)
 {
-        const char *dash = memmem(line, (size_t)(end - line), " - cgroup", strlen(" - cgroup"));
+        const char *dash = memmem(line, (size_t)(end - line), " - ", strlen(" - "));
         if (!dash)
                 return 0;
-        const char *type = dash + strlen(" - ");
-        size_t type_length = field_length(type, end);
-        bool v2 = type_length == strlen("cgroup2") && !memcmp(type, "cgroup2", type_length);
-        if (!v2 && type_length != strlen("cgroup"))
-                return 0;
-
         const char *root = line;
         for (int i = 0; i < 3; i++)
                 root = next_field(root, dash);
         const char *mount = next_field(root, dash);
+        _cleanup_free_ char *point = unescape(mount, field_length(mount, dash));
+        if (!point)
+                return error_memory(err);
+        drop_hidden(layout, point);
+
+        const char *type = dash + strlen(" - ");
+        size_t type_length = field_length(type, end);
+        bool v2 = type_length == strlen("cgroup2") && !memcmp(type, "cgroup2", type_length);
+        if (!v2 && (type_length != strlen("cgroup") || memcmp(type, "cgroup", type_length)))
+                return 0;
         const char *super = next_field(next_field(type, end), end);
         _cleanup_free_ char *options = strndup(super, (size_t)(end - super));
         if (!options)
@@ -129,14 +148,14 @@ static int parse_mount(const char *line, const char *end, struct cgroup_layout *
                 .version = v2 ? 2 : 1,
                 .controllers = v2 ? 0 : controllers_parse(options, ",", 1),
                 .name = v2 ? NULL : named_hierarchy(options),
-                .mount = unescape(mount, field_length(mount, dash)),
+                .mount = TAKE_PTR(point),
                 .root = unescape(root, field_length(root, dash)),
         };
         /* A second mount of the same hierarchy shows nothing new; a v1 mount of unknown controllers is none of ours. */
         bool wanted = v2 || found.controllers || found.name;
         for (size_t i = 0; i < layout->count; i++)
                 wanted = wanted && !same_hierarchy(&layout->hierarchies[i], &found);
-        if (wanted && (!found.mount || !found.root)) {
+        if (wanted && !found.root) {
                 free_hierarchy(&found);
                 return error_memory(err);
         }

@@ -79,6 +79,29 @@ static void test_a_second_mount_of_a_hierarchy_is_passed_over(void **state)
         cgroup_layout_free(&layout);
 }
 
+static void test_what_a_later_mount_hides_does_not_count(void **state)
+{
+        (void)state;
+        struct cgroup_layout layout;
+        struct error err = { 0 };
+        char mounts[2048];
+        snprintf(mounts, sizeof(mounts), "%s90 22 0:50 / /sys/fs/cgroup-not rw - tmpfs tmpfs rw\n%s", v1_mounts,
+                 v2_mount);
+        assert_int_equal(cgroup_layout_parse(mounts, "0::/x", &layout, &err), 0);
+        assert_int_equal(layout.count, 1);
+        assert_int_equal(layout.hierarchies[0].version, 2);
+        cgroup_layout_free(&layout);
+
+        /* Mounted again at the same place: the later one tells what is seen there. */
+        snprintf(mounts, sizeof(mounts), "%s90 22 0:32 /a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+                 v1_mounts);
+        assert_int_equal(cgroup_layout_parse(mounts, "2:memory:/a/b\n", &layout, &err), 0);
+        assert_int_equal(layout.count, 3);
+        assert_string_equal(layout.hierarchies[2].root, "/a");
+        assert_string_equal(layout.hierarchies[2].own, "/b");
+        cgroup_layout_free(&layout);
+}
+
 static void test_names_are_unescaped_and_the_own_path_is_below_the_mounted_part(void **state)
 {
         (void)state;
@@ -172,6 +195,7 @@ int main(void)
                 cmocka_unit_test(test_hybrid_has_both),
                 cmocka_unit_test(test_v2_alone_needs_no_last_line_feed),
                 cmocka_unit_test(test_a_second_mount_of_a_hierarchy_is_passed_over),
+                cmocka_unit_test(test_what_a_later_mount_hides_does_not_count),
                 cmocka_unit_test(test_names_are_unescaped_and_the_own_path_is_below_the_mounted_part),
                 cmocka_unit_test(test_damaged_lines_are_passed_over),
                 cmocka_unit_test(test_cgroups_path_leads_to_one_place),
