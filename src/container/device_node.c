@@ -181,14 +181,12 @@ int device_nodes_make(int root, const struct device_node *nodes, size_t count, b
         _cleanup_close_ int dev = root_path_make_folder(root, "dev", err);
         if (dev < 0)
                 return dev;
-        mode_t saved = umask(0);
         int r = 0;
         for (size_t i = 0; i < count && r >= 0; i++) {
                 r = make_one(root, dev, &nodes[i], bind, err);
                 if (r < 0 && err)
                         error_prefix(err, "device %s", nodes[i].path);
         }
-        umask(saved);
         return r;
 }
 

@@ -32,7 +32,7 @@ void device_nodes_free(struct device_node *nodes, size_t count);
 /*
  * Makes them beneath `root`. `bind` (in a user namespace, where mknod(2) is forbidden) mounts the host's device of
  * the same path; the host's root must still be the caller's. One that exists is left alone if it is that device, else
- * -EEXIST.
+ * -EEXIST. The caller's umask must be 0.
  */
 int device_nodes_make(int root, const struct device_node *nodes, size_t count, bool bind, struct error *err);
 

@@ -106,7 +106,7 @@ static bool has_host_dev(const struct rootfs *rootfs)
         return false;
 }
 
-int rootfs_mount(struct rootfs *rootfs, const struct rootfs_namespaces *own, struct error *err)
+static int mount_all(struct rootfs *rootfs, const struct rootfs_namespaces *own, struct error *err)
 {
         int r = open_root(rootfs, err);
         for (size_t i = 0; i < rootfs->mount_count && !r; i++)
@@ -115,6 +115,15 @@ int rootfs_mount(struct rootfs *rootfs, const struct rootfs_namespaces *own, str
                 return r;
         r = device_nodes_make(rootfs->root, rootfs->devices, rootfs->device_count, own->user, err);
         return r < 0 ? r : device_links_make(rootfs->root, err);
+}
+
+int rootfs_mount(struct rootfs *rootfs, const struct rootfs_namespaces *own, struct error *err)
+{
+        /* What is made has the permissions that are written here; the caller's umask is kept for the program. */
+        mode_t saved = umask(0);
+        int r = mount_all(rootfs, own, err);
+        umask(saved);
+        return r;
 }
 
 int rootfs_directory(const struct rootfs *rootfs)

@@ -428,6 +428,24 @@ static void test_a_missing_source_is_named(void **state)
         assert_non_null(strstr(bundle->err->text, "mount on /a"));
 }
 
+static int umask_inside(void)
+{
+        struct stat st;
+        CHECK(!stat("/made", &st) && (st.st_mode & 07777) == 0755);
+        CHECK(!stat("/dev/null", &st) && (st.st_mode & 07777) == 0666);
+        CHECK(umask(0) == 077);
+        return 0;
+}
+
+static void test_the_callers_umask_is_the_programs_affair(void **state)
+{
+        mode_t saved = umask(077);
+        int code = build(*state, PROC ",{\"destination\":\"/made/here\",\"type\":\"tmpfs\"}", "", ALL, false,
+                         umask_inside);
+        umask(saved);
+        assert_int_equal(code, 0);
+}
+
 /* ---- propagation ---- */
 
 static bool has_tag(const char *path, const char *tag)
@@ -788,6 +806,7 @@ int main(void)
                 TEST(test_files_and_folders_are_bound_on_targets_that_are_made),
                 TEST(test_recursive_attributes_reach_the_mounts_below),
                 TEST(test_a_missing_source_is_named),
+                TEST(test_the_callers_umask_is_the_programs_affair),
                 TEST(test_each_mount_has_its_own_propagation),
                 TEST(test_the_roots_propagation_is_set),
                 TEST(test_a_tmpfs_keeps_permissions_and_copies_up),
