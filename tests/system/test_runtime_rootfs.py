@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The root file system of a container, through onggi-runtime: what is mounted where, and what hostile images cannot reach."""
+import ctypes
 import os
 import shutil
-import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from support import private_host
 
 MS_SHARED = 1 << 20
+libc = ctypes.CDLL(None, use_errno=True)
 
 pytestmark = pytest.mark.root
 
@@ -66,6 +68,11 @@ def replace(path, target):
     elif path.is_dir():
         shutil.rmtree(path)
     path.symlink_to(target)
+
+
+def exchange(one, other):
+    """renameat2(2) with RENAME_EXCHANGE."""
+    assert libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2) == 0
 
 
 # ---- what an honest image gets ----
@@ -192,6 +199,29 @@ def test_control_groups_are_mounted_and_read_only(run):
     assert {entry[0] for entry in groups.values()} == {"/"}
 
 
+# ---- id-mapped mounts ----
+
+@pytest.mark.parametrize("options, own", [(["bind", "idmap"], False), (["rbind", "ridmap"], False), (["bind"], True)])
+def test_an_id_mapped_mount_shows_the_owners_of_the_container(run, folder, options, own):
+    """With maps of its own, or those of the container's user namespace: a file of the host's root is root's in the container."""
+    (folder / "data").mkdir()
+    (folder / "data/file").write_text("")
+    maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+    def edit(bundle):
+        for path in [bundle.rootfs, *bundle.rootfs.rglob("*")]:
+            if path.is_dir() and not path.is_symlink():
+                os.chown(path, 100000, 100000)
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = maps
+        mount = {"destination": "/data", "source": str(folder / "data"), "options": options}
+        if own:
+            mount.update(uidMappings=maps, gidMappings=maps)
+        bundle.config["mounts"].append(mount)
+    assert run("sh", "-c", "stat -c %u:%g /data/file; touch /data/new", edit=edit) == "0:0"
+    assert (folder / "data/new").stat().st_uid == 0
+
+
 # ---- what a hostile image gets ----
 
 @pytest.mark.parametrize("name", ["proc", "dev", "sys"])
@@ -288,6 +318,34 @@ def test_a_volume_is_not_entered_through_links_of_another(run, host, folder):
                                     {"destination": "/volume/sub", "type": "tmpfs"}]
     points = mounts_of(run("cat", "/proc/self/mountinfo", edit=edit))
     assert str(host) in points
+
+
+def test_a_volume_that_changes_while_mounts_are_made_leads_nowhere(runtime, bundle, unique, host, folder):
+    """Another container of the same volume swaps a folder for a link to the host, over and over."""
+    volume = folder / "volume"
+    (volume / "sub").mkdir(parents=True)
+    (volume / "link").symlink_to("/../../../.." + str(host))
+    (folder / "hostname").write_text("")
+    stop = threading.Event()
+
+    def swap():
+        while not stop.is_set():
+            exchange(volume / "sub", volume / "link")
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+
+    def edit(made):
+        made.config["mounts"] += [{"destination": "/volume", "source": str(volume), "options": ["rbind"]},
+                                  {"destination": "/volume/sub/a/b", "type": "tmpfs"},
+                                  {"destination": "/volume/sub/file", "source": str(folder / "hostname"), "options": ["bind"]}]
+    made = bundle("true", edit=edit)
+    try:
+        for _ in range(40):
+            # It may fail, for a target that is gone again; it may not touch the host, which `host` compares at the end.
+            runtime("run", "--bundle", made, unique())
+    finally:
+        stop.set()
+        swapper.join()
 
 
 # ---- errors ----
