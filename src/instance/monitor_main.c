@@ -131,7 +131,11 @@ static int enter_mounts(struct monitor *monitor, struct error *err)
         int r = isolate_state(monitor);
         if (r < 0)
                 return error_code(err, r, "cannot make the mount of %s private", monitor->state);
-        if (syscall(SYS_move_mount, MONITOR_FD_ROOT, "", monitor->run_folder, "rootfs", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        /* By its path: the descriptor of the run folder leads to the host's namespace. */
+        _cleanup_free_ char *target = text_format("%s/rootfs", monitor->run_path);
+        if (!target)
+                return error_memory(err);
+        if (syscall(SYS_move_mount, MONITOR_FD_ROOT, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                 return error_errno(err, "cannot attach the instance's root file system");
         close(MONITOR_FD_ROOT);
         return 0;

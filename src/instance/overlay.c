@@ -65,37 +65,66 @@ static char *escape(const char *path)
         return text_take(&text);
 }
 
-/* Returns 1 where this kernel does not know the option. */
-static int add_layer(int fs, const char *path, int userns, struct error *err)
+/* Descriptors of id-mapped layers: they must stay open until the overlay has been made from them. */
+struct layer_list {
+        int *layers;
+        size_t count;
+};
+
+static void cleanup_layer_list(struct layer_list *list)
 {
-        _cleanup_close_ int layer = -1;
-        if (userns >= 0 && (layer = open_layer(path, userns, err)) < 0)
-                return layer;
-        int r = userns < 0 ? sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0)
-                           : sys_fsconfig(fs, FSCONFIG_SET_FD, "lowerdir+", NULL, layer);
+        for (size_t i = 0; i < list->count; i++)
+                close(list->layers[i]);
+        free(list->layers);
+}
+
+/* Returns 1 where this kernel does not know the option. */
+static int add_layer(int fs, const char *path, int userns, struct layer_list *list, struct error *err)
+{
+        int r;
+        if (userns < 0) {
+                r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0);
+        } else {
+                int layer = open_layer(path, userns, err);
+                if (layer < 0)
+                        return layer;
+                list->layers[list->count++] = layer;
+                r = sys_fsconfig(fs, FSCONFIG_SET_FD, "lowerdir+", NULL, layer);
+        }
         if (!r)
                 return 0;
         return errno == EINVAL ? 1 : overlay_error(fs, path, err);
 }
 
-/* Returns the mount, or 1 where this kernel has no such options. */
-static int mount_by_layers(const struct overlay *overlay, int *mount, struct error *err)
+static int set_options(int fs, const struct overlay *overlay, struct error *err)
 {
-        _cleanup_close_ int fs = sys_fsopen("overlay");
-        if (fs < 0)
-                return error_errno(err, "this kernel has no overlay file system");
-        for (size_t i = list_length(overlay->layers); i--;) {
-                int r = add_layer(fs, overlay->layers[i], overlay->userns, err);
-                if (r)
-                        return r;
-        }
         if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", overlay->upper, 0) < 0 ||
             sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", overlay->work, 0) < 0)
-                return strlen(overlay->work) > 250 ? 1 : overlay_error(fs, overlay->upper, err);
+                return overlay_error(fs, overlay->upper, err);
         if (overlay->user_attributes && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
                 return overlay_error(fs, "userxattr", err);
         if (overlay->volatile_files && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
                 return overlay_error(fs, "volatile", err);
+        return 0;
+}
+
+/* Returns the mount in *mount, or 1 where this kernel has no such options. A string is at most 255 bytes: fsconfig(2). */
+static int mount_by_layers(const struct overlay *overlay, int *mount, struct error *err)
+{
+        size_t count = list_length(overlay->layers);
+        _cleanup_(layer_list) struct layer_list list = { calloc(count + 1, sizeof(int)), 0 };
+        _cleanup_close_ int fs = sys_fsopen("overlay");
+        if (fs < 0 || !list.layers)
+                return error_errno(err, "this kernel has no overlay file system");
+        if (strlen(overlay->upper) > 255 || strlen(overlay->work) > 255)
+                return 1;
+        int r = 0;
+        for (size_t i = count; !r && i--;)
+                r = strlen(overlay->layers[i]) > 255 ? 1 : add_layer(fs, overlay->layers[i], overlay->userns, &list, err);
+        if (!r)
+                r = set_options(fs, overlay, err);
+        if (r)
+                return r;
         if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return overlay_error(fs, overlay->upper, err);
         *mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
