@@ -267,6 +267,25 @@ static int build(const struct creation *creation, int *slave, struct error *err)
         return r < 0 ? r : rootfs_enter(config->rootfs, creation->options->no_pivot, err);
 }
 
+/*
+ * A process that waits, maybe for days, keeps nothing of the host open but the two FIFOs: folders of the host in the hands of a
+ * container's process are a way out (CVE-2016-9962, CVE-2024-21626), and a copy of the state's descriptor would hold its lock.
+ */
+static void close_others(const struct creation *creation)
+{
+        unsigned first = 3 + (unsigned)creation->options->preserve;
+        unsigned low = (unsigned)creation->gate, high = (unsigned)creation->result;
+        if (low > high) {
+                low = (unsigned)creation->result;
+                high = (unsigned)creation->gate;
+        }
+        if (first < low)
+                syscall(SYS_close_range, first, low - 1, 0);
+        if (low + 1 < high)
+                syscall(SYS_close_range, low + 1, high - 1, 0);
+        syscall(SYS_close_range, high + 1, ~0U, 0);
+}
+
 static int wait_for_start(const struct creation *creation, struct error *err)
 {
         if (creation->gate < 0)
@@ -297,7 +316,7 @@ static int live(struct creation *creation, struct execution *execution, struct e
         if (creation->result >= 0) {
                 /* The runtime that made the container ends now; from here on `start` is told what goes wrong. */
                 execution->report = creation->result;
-                close(TAKE_FD(creation->channel[1]));
+                close_others(creation);
         }
         r = wait_for_start(creation, err);
         if (!r)
@@ -326,6 +345,8 @@ void first_process_run(struct creation *creation)
                 .report = creation->channel[1],
         };
         close(creation->channel[0]);
+        close(creation->state->folder);
+        close(creation->state->root);
         int r = live(creation, &execution, &err);
         if (r < 0)
                 channel_report(execution.report, &err);
