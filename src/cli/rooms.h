@@ -13,4 +13,6 @@ DEFINE_CLEANUP(networks, struct networks, networks_close)
 #define _cleanup_networks_ _cleanup_(networks)
 
 int call_store(struct call *call, struct store **store, struct error *err);
+/* Loads the image that comes with onggi if the reference names it and it is not there: 1. Otherwise 0. */
+int image_bring(struct call *call, const char *reference, struct error *err);
 int call_networks(struct call *call, struct networks **networks, struct error *err);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli/instance_options.h"
+#include "cli/rooms.h"
 #include "cli/verbs.h"
 #include "instance/instance.h"
 
@@ -59,8 +60,9 @@ static int complete_settings(struct call *call, struct run_options *options, str
 {
         struct instance_settings *settings = &options->settings;
         settings->image = call->operands[0];
-        settings->command = list_copy(call->operands + 1);
-        if (!settings->command || (options->entrypoint && list_append(&settings->entrypoint, options->entrypoint) < 0))
+        settings->command = call->operand_count > 1 ? list_copy(call->operands + 1) : NULL;
+        if ((call->operand_count > 1 && !settings->command) ||
+            (options->entrypoint && list_append(&settings->entrypoint, options->entrypoint) < 0))
                 return error_memory(err);
         return 0;
 }
@@ -86,6 +88,8 @@ static int run(struct call *call, void *target, struct error *err)
         _cleanup_free_ char *id = NULL;
         int status = 0;
         r = instance_run(host, &options->settings, options->detach, &attachment, &id, &status, err);
+        if (r == -ENOENT && image_bring(call, options->settings.image, err) > 0)
+                r = instance_run(host, &options->settings, options->detach, &attachment, &id, &status, err);
         if (r < 0) {
                 call->failure_status = status > 0 ? status : STATUS_RUN_FAILED;
                 return r;
@@ -105,6 +109,8 @@ static int create(struct call *call, void *target, struct error *err)
         if (!r)
                 r = call_host(call, &host, err);
         if (!r)
+                r = instance_create(host, &options->settings, true, &instance, err);
+        if (r == -ENOENT && image_bring(call, options->settings.image, err) > 0)
                 r = instance_create(host, &options->settings, true, &instance, err);
         if (r < 0)
                 return r;

@@ -113,7 +113,7 @@ def test_save_and_load_give_the_same_image(store, folder):
 
 
 def test_import_makes_an_image_of_a_folder(onggi, busybox_root):
-    onggi.ok("import", busybox_root, "mine:1")
+    onggi.ok("image", "import", busybox_root, "mine:1")
     assert onggi.ok("images", "--format", "{{.Repository}}:{{.Tag}}") == "mine:1"
 
 
