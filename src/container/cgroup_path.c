@@ -26,9 +26,6 @@ static int append_parts(struct text *out, const char *path, struct error *err)
                         return invalid(err, path, "must not have the parts \".\" or \"..\"");
                 if (length > NAME_MAX)
                         return invalid(err, path, "has a part of more than 255 bytes");
-                for (size_t i = 0; i < length; i++)
-                        if (iscntrl((unsigned char)part[i]))
-                                return invalid(err, path, "must not have control characters");
                 text_append(out, "/");
                 text_append_bytes(out, part, length);
                 part += length;
@@ -79,6 +76,9 @@ int cgroup_path(const char *id, const char *path, bool systemd, bool rootless, c
         if (!standard)
                 return error_memory(err);
         bool given = path && *path;
+        for (const char *c = given ? path : ""; *c; c++)
+                if (iscntrl((unsigned char)*c))
+                        return invalid(err, path, "must not have control characters");
         int r;
         if (systemd) {
                 r = systemd_path(given ? path : standard, rootless, &out, err);

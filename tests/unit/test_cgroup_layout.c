@@ -167,6 +167,7 @@ static const struct {
         { "a.slice:b:c:d", true, false, NULL },
         { "a--b.slice:b:c", true, false, NULL },
         { "-a.slice:b:c", true, false, NULL },
+        { "a\nb.slice:c:d", true, false, NULL },
         { "a.slice:../b:c", true, false, NULL },
 };
 
