@@ -208,6 +208,13 @@ static int copy(struct session *session, bool wait_for_end, struct error *err)
         return 0;
 }
 
+void connection_await_end(int connection)
+{
+        _cleanup_free_ struct message *message = malloc(sizeof(*message));
+        while (message && message_receive(connection, message) == 1 && message->type != MESSAGE_ENDED)
+                continue;
+}
+
 static int open_signals(bool proxy, sigset_t *before)
 {
         sigset_t wanted;

@@ -29,17 +29,22 @@ int instance_save_state(struct instance *instance, bool durable, struct error *e
         return json_replace(instance->folder, "state.json", instance->state, durable, err);
 }
 
-static int end_container(struct instance *instance, struct error *err)
+static int delete_container(const struct host *host, const char *id, struct error *err)
 {
-        _cleanup_free_ char *path = text_format("%s/runtime/%s", instance->host->state, instance->id);
+        _cleanup_free_ char *path = text_format("%s/runtime/%s", host->state, id);
         if (!path)
                 return error_memory(err);
         if (access(path, F_OK) < 0)
                 return 0;
-        return runtime_call(instance->host, (char *const[]){ "delete", "--force", instance->id, NULL }, err);
+        return runtime_call(host, (char *const[]){ "delete", "--force", (char *)id, NULL }, err);
 }
 
-static int release_network(struct instance *instance, struct error *err)
+static int end_container(struct instance *instance, struct error *err)
+{
+        return delete_container(instance->host, instance->id, err);
+}
+
+int instance_release_network(struct instance *instance, struct error *err)
 {
         struct instance_settings settings;
         int r = instance_settings_of(instance, &settings, NULL);
@@ -93,6 +98,15 @@ static bool removes_itself(const struct instance *instance)
         return json_is_true(json_object_get(json_object_get(instance->config, "settings"), "remove"));
 }
 
+static int remove_run_folder(struct instance *instance, struct error *err)
+{
+        _cleanup_free_ char *runs = text_format("%s/instances", instance->host->state);
+        _cleanup_close_ int parent = runs ? open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (parent < 0)
+                return error_errno(err, "cannot open %s", runs ? runs : "the folder of running instances");
+        return tree_remove(parent, instance->id, err);
+}
+
 int instance_finish(struct instance *instance, struct error *err)
 {
         _cleanup_close_ int folder = run_folder_open(instance->host, instance->id);
@@ -103,7 +117,7 @@ int instance_finish(struct instance *instance, struct error *err)
         int r = end_container(instance, err);
         test_point("instance.finish.container.deleted");
         if (!r)
-                r = release_network(instance, err);
+                r = instance_release_network(instance, err);
         test_point("instance.finish.network.released");
         if (r < 0)
                 return error_prefix(err, "cannot clean up after instance %s", instance->name);
@@ -117,16 +131,15 @@ int instance_finish(struct instance *instance, struct error *err)
         if (r < 0)
                 return r;
         test_point("instance.finish.recorded");
-        _cleanup_free_ char *runs = text_format("%s/instances", instance->host->state);
-        _cleanup_close_ int parent = runs ? open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-        if (parent < 0)
-                return error_errno(err, "cannot open %s", runs ? runs : "the folder of running instances");
-        if (erase && (ran || transient)) {
+        if (erase && (ran || transient))
                 r = instance_erase(instance, true, err);
-                if (r < 0)
-                        return r;
-        }
-        return tree_remove(parent, instance->id, err);
+        return r < 0 ? r : remove_run_folder(instance, err);
+}
+
+int instance_finish_erased(struct instance *instance, struct error *err)
+{
+        int r = end_container(instance, err);
+        return r < 0 ? r : remove_run_folder(instance, err);
 }
 
 static int forget_volumes(struct host *host, const json_t *config)
@@ -241,7 +254,9 @@ static int sweep_runs(struct host *host, int instances, struct error *err)
                 snprintf(removed, sizeof(removed), REMOVED_PREFIX "%.64s", entry->d_name);
                 if (!faccessat(instances, removed, F_OK, AT_SYMLINK_NOFOLLOW))
                         continue; /* being erased right now */
-                r = tree_remove(dirfd(runs), entry->d_name, err);
+                r = delete_container(host, entry->d_name, err);
+                if (!r)
+                        r = tree_remove(dirfd(runs), entry->d_name, err);
         }
         return r;
 }

@@ -35,6 +35,11 @@ int instance_lock(struct instance *instance, struct error *err);
  */
 int instance_finish(struct instance *instance, struct error *err);
 
+/* Its part for the network alone. */
+int instance_release_network(struct instance *instance, struct error *err);
+/* Its part after instance_erase(): container and run files. */
+int instance_finish_erased(struct instance *instance, struct error *err);
+
 /* Under the lock: the instance and everything that belongs to it alone. */
 int instance_erase(struct instance *instance, bool volumes, struct error *err);
 

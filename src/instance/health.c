@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "instance/events.h"
 #include "instance/monitor.h"
+#include "instance/spawn.h"
 #include "instance/timestamp.h"
 
 #define SECOND 1000000000ULL
@@ -102,23 +103,25 @@ static int write_process(struct monitor *monitor)
         return r;
 }
 
+/* A process group of its own, so that a check that takes too long can be ended with all that it started. */
+static void arrange(const void *context)
+{
+        const int *standard = context;
+        if (dup2(standard[0], 0) < 0 || dup2(standard[1], 1) < 0 || dup2(standard[1], 2) < 0)
+                _exit(126);
+        setpgid(0, 0);
+}
+
 static pid_t spawn_check(struct monitor *monitor, int output)
 {
         _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
         _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
+        _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         char *argv[] = { (char *)monitor->runtime, "--root", root, "exec", "--process", process, (char *)monitor->id, NULL };
-        pid_t pid = root && process ? fork() : -1;
-        if (pid)
-                return pid;
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
-                _exit(1);
-        setpgid(0, 0);
-        execv(monitor->runtime, argv);
-        _exit(126);
+        if (!root || !process || null < 0)
+                return -ENOMEM;
+        const int standard[] = { null, output };
+        return spawn_program(&(struct spawning){ monitor->runtime, argv, arrange, standard });
 }
 
 static void start_check(struct monitor *monitor)

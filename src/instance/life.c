@@ -79,6 +79,29 @@ static int follow(struct instance *instance, int connection, const struct attach
         return end;
 }
 
+/* An instance with --rm goes while its monitor still deletes the container: two processors, half the time. */
+static int follow_and_erase(struct instance *instance, int connection, const struct attachment *attachment, int *exit_code,
+                            struct error *err)
+{
+        _cleanup_close_ int connected = connection;
+        bool tty = json_is_true(json_object_get(json_object_get(instance->config, "settings"), "tty"));
+        int r = connection_copy(connected, attachment, tty && attachment->streams, exit_code, NULL, err);
+        if (r == -EPIPE)
+                return follow(instance, TAKE_FD(connected), attachment, true, exit_code, err);
+        if (r < 0 || *exit_code < 0)
+                return r;
+        test_point("instance.end.announced");
+        _cleanup_close_ int lock = instance_lock(instance, NULL);
+        if (lock < 0)
+                return lock == -ENOENT ? 0 : error_code(err, lock, "cannot lock instance %s", instance->name);
+        r = instance_release_network(instance, err);
+        if (!r)
+                r = instance_erase(instance, true, err);
+        test_point("instance.end.erased");
+        connection_await_end(connected);
+        return r < 0 ? r : instance_finish_erased(instance, err);
+}
+
 static uint32_t hello_of(const struct attachment *attachment)
 {
         return HELLO_EXIT | (attachment->streams ? HELLO_STREAMS : 0) | (attachment->input ? HELLO_INPUT : 0);
@@ -302,6 +325,8 @@ int instance_run(struct host *host, const struct instance_settings *settings, bo
                 *exit_code = 0;
                 if (id && !(*id = strdup(instance->id)))
                         r = error_memory(err);
+        } else if (settings->remove) {
+                r = follow_and_erase(instance, connection, attachment, exit_code, err);
         } else {
                 r = follow(instance, connection, attachment, true, exit_code, err);
         }

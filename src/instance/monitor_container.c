@@ -17,27 +17,31 @@
 #include "base/text.h"
 #include "instance/exit_code.h"
 #include "instance/monitor.h"
+#include "instance/spawn.h"
 
 #define RUNTIME_LOG_MAX 65536
 
-/* Starts the runtime with the given standard descriptors; it dies with us, so that nothing half-made goes on being made. */
+struct child {
+        pid_t parent;
+        const int *standard;
+};
+
+/* The runtime dies with us, so that nothing half-made goes on being made. */
+static void arrange(const void *context)
+{
+        const struct child *child = context;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != child->parent)
+                _exit(126);
+        for (int i = 0; i < 3; i++)
+                if (dup2(child->standard[i], i) < 0)
+                        _exit(126);
+}
+
 static pid_t spawn(struct monitor *monitor, char *const argv[], const int standard[3])
 {
-        pid_t parent = getpid(), child = fork();
-        if (child)
-                return child;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-                _exit(1);
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        for (int i = 0; i < 3; i++)
-                if (dup2(standard[i], i) < 0)
-                        _exit(1);
-        execv(monitor->runtime, argv);
-        dprintf(STDERR_FILENO, "cannot start %s: %s\n", monitor->runtime, strerror(errno));
-        _exit(1);
+        const struct child child = { getpid(), standard };
+        return spawn_program(&(struct spawning){ monitor->runtime, argv, arrange, &child });
 }
 
 static int wait_for(pid_t pid)
@@ -77,7 +81,7 @@ int container_runtime(struct monitor *monitor, const char *verb, const char *opt
         pid_t pid = spawn(monitor, argv, (int[]){ null, null, null });
         close(null);
         if (pid < 0)
-                return error_errno(err, "cannot start %s", monitor->runtime);
+                return error_code(err, pid, "cannot start %s", monitor->runtime);
         if (!wait_for(pid))
                 return 0;
         runtime_error(monitor, err);
@@ -117,7 +121,7 @@ static int run(struct monitor *monitor, struct error *err)
         argv[n] = (char *)monitor->id;
         pid_t pid = spawn(monitor, argv, monitor->container);
         if (pid < 0)
-                return error_errno(err, "cannot start %s", monitor->runtime);
+                return error_code(err, pid, "cannot start %s", monitor->runtime);
         test_point("monitor.runtime.spawned");
         if (wait_for(pid)) {
                 runtime_error(monitor, err);

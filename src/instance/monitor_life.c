@@ -69,10 +69,7 @@ static int run(struct monitor *monitor, int *exit_code, struct error *err)
 int life_start(struct monitor *monitor, struct error *err)
 {
         int32_t exit_code = 125;
-        /* Before the container: from now on a look at the run folder finds us. */
-        monitor->status = "created";
-        life_save(monitor);
-        test_point("monitor.recorded");
+        /* The instance's lock is held for us until it runs: nobody looks, so nothing is written down before. */
         int r = run(monitor, &exit_code, err);
         if (r < 0) {
                 message_send(MONITOR_FD_STARTER, MESSAGE_FAILED, &exit_code, 1, err->text, strlen(err->text));
@@ -99,7 +96,8 @@ static void pause_before_retry(struct monitor *monitor)
 static void end(struct monitor *monitor)
 {
         monitor->status = "exited";
-        life_save(monitor);
+        if (!monitor->removes || !clients_will_finish(monitor))
+                life_save(monitor);
         test_point("monitor.exited");
         struct error err;
         container_runtime(monitor, "delete", "--force", &err);

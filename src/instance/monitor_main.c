@@ -81,6 +81,7 @@ static int read_settings(struct monitor *monitor, struct error *err)
         json_get_bool(&root, "tty", &monitor->tty);
         json_get_bool(&root, "interactive", &monitor->interactive);
         json_get_bool(&root, "keeps_log", &monitor->keeps_log);
+        json_get_bool(&root, "removes", &monitor->removes);
         json_get_i64(&root, "stop_signal", 1, 64, &signal);
         json_get_i64(&root, "stop_timeout", 0, INT64_MAX / 1000000, &monitor->stop_timeout);
         json_get_i64(&root, "log_files", 1, 1000, &files);

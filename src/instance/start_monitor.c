@@ -18,6 +18,7 @@
 #include "instance/folder.h"
 #include "instance/message.h"
 #include "instance/monitor.h"
+#include "instance/spawn.h"
 #include "instance/start.h"
 
 #define STOP_SECONDS 10 /* docker's default */
@@ -84,10 +85,11 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
         if (!finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
-                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}", "id",
+                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}", "id",
                 start->instance->id, "name", start->instance->name, "image", settings->image ? settings->image : "", "runtime",
                 host->runtime, "root", host->root, "state", host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty,
-                "interactive", settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "stop_signal", signal,
+                "interactive", settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
+                settings->remove, "stop_signal", signal,
                 "stop_timeout", (json_int_t)(seconds * 1000), "log_files", (int)log_files, "log_size", (json_int_t)log_size,
                 "restart", settings->restart, "starter", (int)hello, "health", health_of(settings));
         if (!orders)
@@ -96,20 +98,19 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
 }
 
 /* In the child: the descriptors that the monitor expects, and nothing of ours. */
-static void execute(const char *path, const char *run_path, const int given[MONITOR_FD_COUNT])
+static void arrange(const void *context)
 {
+        const int *given = context;
         int copies[MONITOR_FD_COUNT];
         setsid();
         for (int i = 0; i < MONITOR_FD_COUNT; i++)
                 if ((copies[i] = fcntl(given[i], F_DUPFD_CLOEXEC, MONITOR_FD_COUNT)) < 0)
-                        _exit(1);
+                        _exit(126);
         for (int i = 0; i < MONITOR_FD_COUNT; i++)
                 if (dup2(copies[i], i) < 0)
-                        _exit(1);
+                        _exit(126);
         if (chdir("/") < 0)
-                _exit(1);
-        execl(path, "onggi-monitor", run_path, NULL);
-        _exit(1);
+                _exit(126);
 }
 
 static pid_t spawn(struct start *start, int lock, int connection, struct error *err)
@@ -119,12 +120,9 @@ static pid_t spawn(struct start *start, int lock, int connection, struct error *
         if (!path || null < 0)
                 return error_errno(err, "cannot start the monitor");
         const int given[MONITOR_FD_COUNT] = { null, null, null, connection, lock, start->root, start->instance->folder };
-        pid_t child = fork();
-        if (child < 0)
-                return error_errno(err, "cannot start the monitor");
-        if (!child)
-                execute(path, start->run_path, given);
-        return child;
+        char *const arguments[] = { "onggi-monitor", start->run_path, NULL };
+        pid_t child = spawn_program(&(struct spawning){ path, arguments, arrange, given });
+        return child < 0 ? error_code(err, child, "cannot start the monitor") : child;
 }
 
 static int await_start(int connection, int *exit_code, struct error *err)
