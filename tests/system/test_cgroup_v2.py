@@ -119,7 +119,8 @@ wait_for stopped && echo stopped
 rt delete children && echo deleted
 ls -d $(group children)
 """, children=shell("cd /sys/fs/cgroup; mkdir -p a/b; sleep 1000 & echo $! >a/cgroup.procs;"
-                    "sleep 1001 & echo $! >a/b/cgroup.procs; touch /tmp/ready; exec sleep 1002", cgroup_mount=CGROUP_MOUNT))
+                    "sleep 1001 & echo $! >a/b/cgroup.procs; touch /tmp/ready; exec sleep 1002",
+                    cgroup_mount=CGROUP_MOUNT))
 
 scenario("delegation", """
 rt run --bundle /bundles/delegation delegation

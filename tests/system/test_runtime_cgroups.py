@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Control groups of containers on this host, where v1 hierarchies keep the usual controllers (test_cgroup_v2.py: v2 alone)."""
+"""Control groups of containers on this host, where v1 hierarchies keep the usual controllers.
+
+test_cgroup_v2.py is about hosts with v2 alone."""
 import json
 import os
 import time
@@ -12,6 +14,7 @@ pytestmark = pytest.mark.root
 ROOT = Path("/sys/fs/cgroup")
 V1 = ("cpu", "cpuset", "memory", "pids", "freezer", "devices")
 DENY_ALL = {"allow": False, "access": "rwm"}
+KMSG = {"allow": True, "type": "c", "major": 1, "minor": 11}
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +103,8 @@ def test_a_process_beyond_its_memory_is_killed(runtime, bundle, unique):
 def test_a_fork_beyond_the_limit_of_processes_fails(runtime, bundle, unique):
     def edit(made):
         made.linux["resources"] = {"pids": {"limit": 2}}
-    done = runtime("run", "--bundle", bundle("sh", "-c", "sleep 0 & sleep 0 & sleep 0 & wait; echo all", edit=edit), unique())
+    script = "sleep 0 & sleep 0 & sleep 0 & wait; echo all"
+    done = runtime("run", "--bundle", bundle("sh", "-c", script, edit=edit), unique())
     assert "can't fork" in done.stderr
     assert done.stdout == ""
 
@@ -108,19 +112,22 @@ def test_a_fork_beyond_the_limit_of_processes_fails(runtime, bundle, unique):
 def test_only_allowed_devices_can_be_opened(runtime, bundle, unique):
     def edit(made):
         # kmsg: a node that every host has and no container by default
-        made.linux["devices"] = [{"path": f"/dev/{name}", "type": "c", "major": 1, "minor": 11} for name in ("first",)]
-        made.linux["devices"].append({"path": "/dev/second", "type": "c", "major": 5, "minor": 1})
-        made.linux["resources"] = {"devices": [DENY_ALL, {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "w"}]}
-    script = "for d in first second null; do (: >/dev/$d) 2>/dev/null && echo $d opens; done; (: </dev/first) || echo not for reading"
+        made.linux["devices"] = [{"path": "/dev/first", "type": "c", "major": 1, "minor": 11},
+                                 {"path": "/dev/second", "type": "c", "major": 5, "minor": 1}]
+        made.linux["resources"] = {"devices": [DENY_ALL, dict(KMSG, access="w")]}
+    script = ("for d in first second null; do (: >/dev/$d) 2>/dev/null && echo $d opens; done;"
+              "(: </dev/first) || echo not for reading")
     assert runtime.ok("run", "--bundle", bundle("sh", "-c", script, edit=edit), unique()).splitlines()[:3] == [
         "first opens", "null opens", "not for reading"]
 
 
 def test_device_rules_change_while_the_container_runs(runtime, start, folder):
-    identity = start("sleep", "1000", resources={"devices": [DENY_ALL, {"allow": True, "type": "b", "major": 9, "access": "r"}]})
+    raid = {"allow": True, "type": "b", "major": 9, "access": "r"}
+    identity = start("sleep", "1000", resources={"devices": [DENY_ALL, raid]})
     assert "b 9:* r" in read("devices", identity, "devices.list")
     wish = folder / "resources.json"
-    wish.write_text(json.dumps({"devices": [DENY_ALL, {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"}]}))
+    fuse = {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"}
+    wish.write_text(json.dumps({"devices": [DENY_ALL, fuse]}))
     runtime.ok("update", "--resources", wish, identity)
     devices = read("devices", identity, "devices.list").splitlines()
     assert "c 10:229 rw" in devices and "c 1:3 rwm" in devices
@@ -203,7 +210,8 @@ def test_what_the_host_cannot_hold_is_refused_by_its_name(refuses, resources, na
 
 
 @pytest.mark.parametrize("controller, resources", [
-    ("net_cls", {"network": {"classID": 1}}), ("net_prio", {"network": {"priorities": [{"name": "lo", "priority": 1}]}}),
+    ("net_cls", {"network": {"classID": 1}}),
+    ("net_prio", {"network": {"priorities": [{"name": "lo", "priority": 1}]}}),
     ("rdma", {"rdma": {"mlx5": {"hcaHandles": 1}}})])
 def test_a_controller_that_is_missing_is_named_with_a_cure(refuses, controller, resources):
     if (ROOT / controller).is_dir():
@@ -237,8 +245,8 @@ def test_a_relative_path_lies_below_ours_and_an_absolute_one_where_it_says(runti
     name = unique("place")
     relative = start("sleep", "1000", edit=lambda made: made.linux.update(cgroupsPath=f"{name}/inner"))
     absolute = start("sleep", "1000", edit=lambda made: made.linux.update(cgroupsPath=f"/{name}/inner"))
-    assert (ROOT / "memory/onggi" / name / "inner/cgroup.procs").read_text().split() == [str(runtime.state(relative)["pid"])]
-    assert (ROOT / "memory" / name / "inner/cgroup.procs").read_text().split() == [str(runtime.state(absolute)["pid"])]
+    for identity, place in ((relative, ROOT / "memory/onggi" / name), (absolute, ROOT / "memory" / name)):
+        assert (place / "inner/cgroup.procs").read_text().split() == [str(runtime.state(identity)["pid"])]
     for identity in (relative, absolute):
         runtime.ok("delete", "--force", identity)
     for place in list(ROOT.glob(f"*/{name}")) + list(ROOT.glob(f"*/onggi/{name}")):
@@ -273,5 +281,5 @@ def test_systemd_names_are_mapped_where_systemd_does_not_run(runtime, bundle, un
         assert not list(place.glob("a-b.slice/*.scope"))
         (place / "a-b.slice").rmdir()
         place.rmdir()
-    assert "slice:prefix:name" in runtime.refuses(
-        "--systemd-cgroup", "run", "--bundle", bundle("true", edit=lambda made: made.linux.update(cgroupsPath="/x")), unique())
+    plain = bundle("true", edit=lambda made: made.linux.update(cgroupsPath="/x"))
+    assert "slice:prefix:name" in runtime.refuses("--systemd-cgroup", "run", "--bundle", plain, unique())
