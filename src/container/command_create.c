@@ -110,14 +110,13 @@ static int run(const struct global_options *global, const struct command *comman
                 foreground_prepare();
         struct container_running running;
         r = container_run(id, &container, &running, err);
-        if (r < 0 || options.detach)
+        if (r < 0)
                 return r;
-        int status = foreground_wait(running.pid, running.pidfd, running.master, err);
-        if (status < 0 || options.keep)
-                return status;
+        int status = options.detach ? 0 : foreground_wait(running.pid, running.pidfd, running.master, err);
         struct error own = { 0 };
-        if (container_delete(global->root, id, true, &own) < 0)
+        if (status >= 0 && !options.detach && !options.keep && container_finish(&running, &own) < 0)
                 log_write(LOG_LEVEL_WARNING, "cannot delete the container %s: %s", id, own.text);
+        container_running_release(&running);
         return status;
 }
 

@@ -73,9 +73,11 @@ static int start(const struct global_options *global, const struct options *opti
                 foreground_prepare();
         struct container_running running;
         r = container_exec(operands[0], &exec, &running, err);
-        if (r < 0 || options->detach)
+        if (r < 0)
                 return r;
-        return foreground_wait(running.pid, running.pidfd, running.master, err);
+        int status = options->detach ? 0 : foreground_wait(running.pid, running.pidfd, running.master, err);
+        container_running_release(&running);
+        return status;
 }
 
 static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)

@@ -157,20 +157,11 @@ static int adopt(struct state *state, struct cgroup **cgroup)
         return cgroup_create(state->id, path && *path ? path : NULL, false, geteuid() != 0, NULL, cgroup, NULL);
 }
 
-int container_destroy(struct state *state, struct error *err)
+static int destroy(struct state *state, const struct cgroup *cgroup, struct error *err)
 {
-        struct cgroup *cgroup = NULL;
-        int r = 0;
-        if (!state->complete)
-                adopt(state, &cgroup);
-        else if (state->cgroup)
-                r = cgroup_load(state->cgroup, &cgroup, err);
-        if (!r && state->complete)
-                r = kill_first_process(state, cgroup, err);
+        int r = state->complete ? kill_first_process(state, cgroup, err) : 0;
         if (!r && cgroup)
                 r = cgroup_remove(cgroup, err);
-        if (cgroup)
-                cgroup_free(cgroup);
         if (!r && state->rdt)
                 r = intel_rdt_remove(state->id, err);
         if (r < 0)
@@ -181,6 +172,41 @@ int container_destroy(struct state *state, struct error *err)
                         log_write(LOG_LEVEL_WARNING, "%s", hook.text);
         }
         return state_remove(state, err);
+}
+
+int container_destroy(struct state *state, struct error *err)
+{
+        struct cgroup *cgroup = NULL;
+        int r = 0;
+        if (!state->complete)
+                adopt(state, &cgroup);
+        else if (state->cgroup)
+                r = cgroup_load(state->cgroup, &cgroup, err);
+        if (!r)
+                r = destroy(state, cgroup, err);
+        if (cgroup)
+                cgroup_free(cgroup);
+        return r;
+}
+
+int container_finish(struct container_running *running, struct error *err)
+{
+        int r = state_lock(running->state, err);
+        if (r == -ENOENT)
+                return 0;
+        return r < 0 ? r : destroy(running->state, running->cgroup, err);
+}
+
+void container_running_release(struct container_running *running)
+{
+        if (running->pidfd >= 0)
+                close(TAKE_FD(running->pidfd));
+        if (running->master >= 0)
+                close(TAKE_FD(running->master));
+        if (running->cgroup)
+                cgroup_free(TAKE_PTR(running->cgroup));
+        if (running->state)
+                state_close(TAKE_PTR(running->state));
 }
 
 int container_delete(const char *root, const char *id, bool force, struct error *err)

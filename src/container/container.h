@@ -24,11 +24,14 @@ struct container_options {
         int preserve;               /* descriptors from 3 on that the program gets besides 0-2 */
 };
 
-/* What is left to the caller of container_run(): the first process and, with a terminal, its master (-1 without). */
+/* What is left to the caller of container_run() and container_exec(): the process and, with a terminal, its master (-1 without). */
 struct container_running {
         int pidfd, master;
         pid_t pid;
+        struct state *state; /* of a container that was run, else NULL; not locked */
+        struct cgroup *cgroup;
 };
+void container_running_release(struct container_running *running);
 
 /* Makes a container whose first process waits for container_start(). */
 int container_create(const char *id, const struct container_options *options, struct error *err);
@@ -36,6 +39,9 @@ int container_create(const char *id, const struct container_options *options, st
 /* Makes and starts one at once. The first process is a child of the caller. */
 int container_run(const char *id, const struct container_options *options, struct container_running *running,
                   struct error *err);
+
+/* Removes a container that was run, after its end. Success if another command has done so. */
+int container_finish(struct container_running *running, struct error *err);
 
 /* Lets the first process go; returns when the program runs. It is an error, without effect, unless the status is created. */
 int container_start(const char *root, const char *id, struct error *err);

@@ -278,7 +278,7 @@ static void creation_release(struct creation *creation)
                 state_close(creation->state);
 }
 
-static void creation_undo(struct creation *creation, const struct error *err)
+static void creation_undo(struct creation *creation)
 {
         struct error ignored = { 0 };
         struct state *state = creation->state;
@@ -297,7 +297,6 @@ static void creation_undo(struct creation *creation, const struct error *err)
                 log_write(LOG_LEVEL_WARNING, "%s", ignored.text);
         if (creation->options->pid_file && creation->began)
                 unlink(creation->options->pid_file);
-        (void)err;
 }
 
 static int creation_open(struct creation *creation, const char *id, const struct container_options *options,
@@ -320,7 +319,7 @@ int container_create(const char *id, const struct container_options *options, st
         if (master >= 0)
                 close(master);
         if (r < 0)
-                creation_undo(&creation, err);
+                creation_undo(&creation);
         creation_release(&creation);
         return r;
 }
@@ -341,12 +340,15 @@ int container_run(const char *id, const struct container_options *options, struc
         if (!r)
                 r = run_hooks(&creation, HOOK_POSTSTART, CONTAINER_RUNNING, err);
         if (r < 0) {
-                creation_undo(&creation, err);
+                creation_undo(&creation);
                 if (running->master >= 0)
                         close(TAKE_FD(running->master));
         } else {
                 running->pid = creation.state->pid;
                 running->pidfd = TAKE_FD(creation.pidfd);
+                running->cgroup = TAKE_PTR(creation.cgroup);
+                running->state = TAKE_PTR(creation.state);
+                state_unlock(running->state);
         }
         creation_release(&creation);
         return r;

@@ -232,7 +232,8 @@ int execution_prepare(struct execution *execution, struct error *err)
 int execution_finish(struct execution *execution, struct error *err)
 {
         const struct program *program = execution->program;
-        for (int signal = 1; signal < NSIG; signal++)
+        /* The runtime has no handlers, but may have been started with signals ignored, as the real-time ones never are. */
+        for (int signal = 1; signal < SIGSYS + 1; signal++)
                 if (signal != SIGKILL && signal != SIGSTOP)
                         sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
         sigset_t none;

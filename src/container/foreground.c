@@ -35,7 +35,8 @@ void foreground_prepare(void)
 static void copy_size(int master)
 {
         struct winsize size;
-        if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size))
+        /* A terminal of no size, as of a program that plays one, says nothing. */
+        if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && (size.ws_row || size.ws_col))
                 ioctl(master, TIOCSWINSZ, &size);
 }
 

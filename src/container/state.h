@@ -39,7 +39,7 @@ struct state {
         pid_t pid;
         uint64_t start_time;  /* of pid, in clock ticks since boot */
         char *bundle, *root_path;
-        char created[40];     /* RFC 3339, nanoseconds */
+        char created[64];     /* RFC 3339, nanoseconds */
         uid_t owner;
         int namespaces;       /* CLONE_NEW… bits of those that are not the runtime's own */
         unsigned hooks;       /* bit n: the configuration has hooks at enum hook_point n */
@@ -57,6 +57,10 @@ int state_create(const char *root, const char *id, struct state **state, struct 
 /* Opens and reads; `lock` takes the lock first and waits for it. -ENOENT when there is no such container. */
 int state_open(const char *root, const char *id, bool lock, struct state **state, struct error *err);
 void state_close(struct state *state);
+
+/* Lets others change the container; and takes the lock anew, -ENOENT if one of them removed it. */
+void state_unlock(struct state *state);
+int state_lock(struct state *state, struct error *err);
 
 /* Writes the record aside, then gives it its name: between the two the container is being created. */
 int state_prepare(const struct state *state, struct error *err);
