@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/test_point.h"
 #include "base/text.h"
+#include "container/cgroup.h"
 #include "image/store.h"
 #include "instance/events.h"
 #include "instance/folder.h"
@@ -27,6 +28,31 @@
 int instance_save_state(struct instance *instance, bool durable, struct error *err)
 {
         return json_replace(instance->folder, "state.json", instance->state, durable, err);
+}
+
+/*
+ * Control groups that a runtime made which was killed before it could write down that it did. To make them once more is the way
+ * to find all of them; a group with processes in it is refused, and was written down.
+ */
+static int remove_control_groups(const struct host *host, const char *id, const char *parent)
+{
+        _cleanup_free_ char *path = text_format("%s/%s", parent ? parent : "/onggi", id);
+        struct cgroup *cgroup;
+        int r = path ? cgroup_create(id, path, false, host->rootless, NULL, &cgroup, NULL) : -ENOMEM;
+        if (r < 0)
+                return r;
+        r = cgroup_remove(cgroup, NULL);
+        cgroup_free(cgroup);
+        return r;
+}
+
+static bool ended_well(int run_folder)
+{
+        json_t *record = NULL;
+        bool well = !json_read(run_folder, "run.json", &record, NULL) &&
+                    text_equal(json_string_value(json_object_get(record, "status")), "exited");
+        json_decref(record);
+        return well;
 }
 
 static int delete_container(const struct host *host, const char *id, struct error *err)
@@ -115,6 +141,9 @@ int instance_finish(struct instance *instance, struct error *err)
         if (folder < 0)
                 return transient ? instance_erase(instance, true, err) : 0;
         int r = end_container(instance, err);
+        json_t *settings = json_object_get(instance->config, "settings");
+        if (!r && !ended_well(folder))
+                remove_control_groups(instance->host, instance->id, json_string_value(json_object_get(settings, "cgroup_parent")));
         test_point("instance.finish.container.deleted");
         if (!r)
                 r = instance_release_network(instance, err);
@@ -255,6 +284,7 @@ static int sweep_runs(struct host *host, int instances, struct error *err)
                 if (!faccessat(instances, removed, F_OK, AT_SYMLINK_NOFOLLOW))
                         continue; /* being erased right now */
                 r = delete_container(host, entry->d_name, err);
+                remove_control_groups(host, entry->d_name, NULL);
                 if (!r)
                         r = tree_remove(dirfd(runs), entry->d_name, err);
         }
