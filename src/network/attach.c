@@ -106,7 +106,8 @@ static int settle_earlier(struct attach *attach, struct error *err)
                                  attach->network.name);
         if (r != -ENODEV)
                 return r;
-        return release_lease(attach->networks, &attach->network, &attach->leases, earlier, err);
+        r = pasta_end(attach->networks, attach->request->instance, err);
+        return r < 0 ? r : release_lease(attach->networks, &attach->network, &attach->leases, earlier, err);
 }
 
 /* Who publishes what, over all networks. */

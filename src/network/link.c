@@ -3,6 +3,7 @@
 
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdlib.h>
@@ -214,6 +215,17 @@ void default_route_queue(struct netlink *netlink, int index, const struct addres
         mnl_attr_put(message, RTA_GATEWAY, address_length(gateway), gateway->bytes);
         mnl_attr_put_u32(message, RTA_OIF, (uint32_t)index);
         mnl_attr_put_u32(message, RTA_PRIORITY, metric);
+}
+
+void neighbour_probe_queue(struct netlink *netlink, int index, const struct address *neighbour)
+{
+        struct nlmsghdr *message = netlink_request(netlink, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK);
+        struct ndmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+        info->ndm_family = (uint8_t)neighbour->family;
+        info->ndm_ifindex = index;
+        info->ndm_state = NUD_NONE;
+        info->ndm_flags = NTF_USE;
+        mnl_attr_put(message, NDA_DST, address_length(neighbour), neighbour->bytes);
 }
 
 struct route_walk {

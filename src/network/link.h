@@ -55,6 +55,9 @@ void address_add_queue(struct netlink *netlink, int index, const struct address 
 /* Of several default routes the one with the least metric is taken. */
 void default_route_queue(struct netlink *netlink, int index, const struct address *gateway, uint32_t metric);
 
+/* Makes the kernel ask the neighbour for its hardware address now. */
+void neighbour_probe_queue(struct netlink *netlink, int index, const struct address *neighbour);
+
 typedef int (*route_reader)(const struct subnet *destination, int index, void *data);
 /* Calls `reader` with each route of the main table that leads through an interface, default routes (prefix 0) too. */
 int route_each(struct netlink *netlink, route_reader reader, void *data, struct error *err);

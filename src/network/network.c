@@ -215,7 +215,7 @@ int network_repair(struct networks *networks, char *const *instances, struct err
         if (lock < 0)
                 return lock;
         int r = pins_remove_others(networks, instances, err);
-        int swept = networks->rootless ? 0 : sweep_now(networks, err);
+        int swept = sweep_now(networks, err);
         networks->sweep = false;
         return r < 0 ? r : swept;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/test_point.h"
+#include "network/link.h"
+#include "network/pin.h"
 
 /* What the instance sees; pasta translates it to connections of the user's own. */
 #define INTERFACE "pasta0"
@@ -89,6 +92,26 @@ static int run(char **arguments, struct error *err)
         return error_set(err, strstr(said, "in use") ? -EADDRINUSE : -EIO, "pasta failed with code %d: %s", code, said);
 }
 
+/*
+ * pasta sends to the instance's hardware address once it has seen a packet from there, and what comes for a published port
+ * before that is lost. So the instance asks for the gateway's address at once.
+ */
+static int introduce(struct networks *networks, const char *instance, struct error *err)
+{
+        _cleanup_netlink_ struct netlink *inside = NULL;
+        struct address gateway;
+        struct link link;
+        _cleanup_close_ int namespace = pin_open(networks, instance, err);
+        int r = namespace < 0 ? namespace : pin_route(namespace, &inside, err);
+        if (!r)
+                r = link_find(inside, INTERFACE, &link, err);
+        if (r < 0)
+                return r == -ENODEV ? error_set(err, r, "pasta has made no interface " INTERFACE) : r;
+        address_parse(GATEWAY, &gateway);
+        neighbour_probe_queue(inside, link.index, &gateway);
+        return netlink_commit(inside, NULL, NULL, "asking for pasta's hardware address", err);
+}
+
 int pasta_start(struct networks *networks, const struct lease *lease, struct error *err)
 {
         _cleanup_free_ char *pid = pid_file(networks, lease->instance), *pin = pin_path(networks, lease->instance);
@@ -103,6 +126,11 @@ int pasta_start(struct networks *networks, const struct lease *lease, struct err
         int r = arguments_make(lease, pin, pid, &arguments, err);
         if (!r)
                 r = run(arguments, err);
+        if (!r) {
+                r = introduce(networks, lease->instance, err);
+                if (r < 0)
+                        pasta_end(networks, lease->instance, NULL);
+        }
         test_point("network.pasta.started");
         return r;
 }
@@ -120,10 +148,23 @@ static bool serves(pid_t pid, const char *pin)
         return false;
 }
 
+/* Its ports are free once it is gone, which is a matter of milliseconds. */
+static void end_process(int process)
+{
+        struct pollfd gone = { .fd = process, .events = POLLIN };
+        process_signal(process, SIGTERM);
+        if (poll(&gone, 1, 1000) > 0)
+                return;
+        process_signal(process, SIGKILL);
+        poll(&gone, 1, 1000);
+}
+
 int pasta_end(struct networks *networks, const char *instance, struct error *err)
 {
         _cleanup_free_ char *file = pid_file(networks, instance), *pin = pin_path(networks, instance), *text = NULL;
         int64_t pid = 0;
+        if (!networks->rootless)
+                return 0;
         if (!file || !pin)
                 return error_memory(err);
         if (file_read(AT_FDCWD, file, 32, &text, NULL, NULL) < 0)
@@ -132,7 +173,7 @@ int pasta_end(struct networks *networks, const char *instance, struct error *err
         if (!parse_i64(text, &pid) && pid > 1 && pid <= INT32_MAX) {
                 _cleanup_close_ int process = process_open((pid_t)pid, 0);
                 if (process >= 0 && serves((pid_t)pid, pin))
-                        process_signal(process, SIGTERM);
+                        end_process(process);
         }
         test_point("network.pasta.ended");
         if (unlink(file) < 0 && errno != ENOENT)

@@ -89,11 +89,9 @@ static int release_visitor(struct networks *networks, const struct network *netw
 
 int network_release(struct networks *networks, const char *instance, struct error *err)
 {
-        if (networks->rootless) {
-                int r = pasta_end(networks, instance, err);
-                if (r < 0)
-                        return r;
-        }
+        int ended = pasta_end(networks, instance, err);
+        if (ended < 0)
+                return ended;
         _cleanup_close_ int lock = networks_lock(networks, err);
         if (lock < 0)
                 return lock;

@@ -9,6 +9,7 @@
 #include "network/bridge.h"
 #include "network/hosts.h"
 #include "network/link.h"
+#include "network/pasta.h"
 #include "network/pin.h"
 #include "network/release.h"
 
@@ -17,10 +18,14 @@ static int drop_stale_leases(struct networks *networks, const struct network *ne
 {
         int r = 0;
         for (size_t i = 0; !r && i < leases->count;) {
-                if (pin_exists(networks, leases->entries[i].instance))
+                struct lease *lease = &leases->entries[i];
+                if (pin_exists(networks, lease->instance)) {
                         i++;
-                else
-                        r = release_lease(networks, network, leases, &leases->entries[i], err);
+                        continue;
+                }
+                r = pasta_end(networks, lease->instance, err);
+                if (!r)
+                        r = release_lease(networks, network, leases, lease, err);
         }
         return r;
 }

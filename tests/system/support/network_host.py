@@ -19,6 +19,10 @@ family = socket.AF_INET6 if ":" in address else socket.AF_INET
 server = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind((address, int(port)))
+def answer(connection, peer):
+    if connection.recv(1):
+        connection.sendall(f"{name} {peer[0]}".encode())
+    connection.close()
 if kind == "tcp":
     server.listen(64)
 print("ready", flush=True)
@@ -28,8 +32,7 @@ while True:
         server.sendto(f"{name} {peer[0]}".encode(), peer)
     else:
         connection, peer = server.accept()
-        connection.sendall(f"{name} {peer[0]}".encode())
-        connection.close()
+        threading.Thread(target=answer, args=(connection, peer), daemon=True).start()
 """
 
 CLIENT = """
@@ -40,8 +43,7 @@ client = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SO
 client.settimeout(float(patience))
 try:
     client.connect((address, int(port)))
-    if kind == "udp":
-        client.send(b"?")
+    client.send(b"?")
     print(client.recv(100).decode())
 except OSError as error:
     sys.exit(f"{type(error).__name__}: {error}")
@@ -116,11 +118,11 @@ class NetworkDriver(programs.Caller):
             self.run("outside", "ip", *words)
 
     def close(self):
+        self.ok("repair")
         for process in self.processes:
             process.kill()
             process.wait()
             process.stdout.close()
-        self.ok("repair")
         # The veth to the world outside goes with that world, a moment later.
         subprocess.run(["ip", "link", "delete", "up0"], stderr=subprocess.DEVNULL)
 
