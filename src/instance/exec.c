@@ -147,8 +147,9 @@ static int spawn(struct execution *execution, struct error *err)
         snprintf(process, sizeof(process), "/proc/%d/fd/%d", (int)getpid(), execution->process);
         snprintf(log, sizeof(log), "/proc/%d/fd/%d", (int)getpid(), execution->log);
         snprintf(console, sizeof(console), "/proc/%d/fd/%d/%s", (int)getpid(), execution->run_folder, execution->console_name);
-        char *argv[16] = { host->runtime, "--root", root, "--log", log, "--log-format", "json", "exec", "--process", process };
-        int n = 10;
+        char *argv[18] = { host->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
+                           host->rootless ? "true" : "false", "exec", "--process", process };
+        int n = 12;
         if (exec->detach)
                 argv[n++] = "--detach";
         if (exec->tty && !exec->detach) {

@@ -59,5 +59,5 @@ int instance_settings_of(const struct instance *instance, struct instance_settin
 int runtime_call(const struct host *host, char *const *arguments, struct error *err);
 /* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its last error line is the reason where it fails. */
 int program_read(char *const argv[], char **output, struct error *err);
-/* As program_read() of the runtime (argv whole), parsed as JSON. */
-int runtime_read(char *const argv[], json_t **value, struct error *err);
+/* As runtime_call(), and what it wrote on standard output parsed as JSON. */
+int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err);

@@ -117,7 +117,8 @@ static pid_t spawn_check(struct monitor *monitor, int output)
         _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
         _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        char *argv[] = { (char *)monitor->runtime, "--root", root, "exec", "--process", process, (char *)monitor->id, NULL };
+        char *argv[] = { (char *)monitor->runtime, "--root", root, "--rootless", monitor->rootless ? "true" : "false", "exec",
+                         "--process", process, (char *)monitor->id, NULL };
         if (!root || !process || null < 0)
                 return -ENOMEM;
         const int standard[] = { null, output };

@@ -61,7 +61,7 @@ struct monitor {
         /* what it is to do: monitor.json; strings borrow from `settings` */
         json_t *settings;
         const char *id, *name, *image, *runtime, *root, *state, *finish, *cgroup;
-        bool tty, interactive, keeps_log, removes; /* removes: nobody asks how it ended, --rm */
+        bool tty, interactive, rootless, keeps_log, removes; /* removes: nobody asks how it ended, --rm */
         int stop_signal;
         int64_t stop_timeout;     /* ms */
         struct restart_policy policy;

@@ -76,8 +76,8 @@ int container_runtime(struct monitor *monitor, const char *verb, const char *opt
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (!root || !log || null < 0)
                 return error_memory(err);
-        char *argv[] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", (char *)verb,
-                         option ? (char *)option : (char *)monitor->id, option ? (char *)monitor->id : NULL, NULL };
+        char *argv[] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
+                         monitor->rootless ? "true" : "false", (char *)verb, option ? (char *)option : (char *)monitor->id, option ? (char *)monitor->id : NULL, NULL };
         pid_t pid = spawn(monitor, argv, (int[]){ null, null, null });
         close(null);
         if (pid < 0)
@@ -111,9 +111,9 @@ static int run(struct monitor *monitor, struct error *err)
         _cleanup_free_ char *console = text_format("/proc/%d/fd/%d/console", (int)getpid(), monitor->run_folder);
         if (!root || !log || !bundle || !pid_file || !console)
                 return error_memory(err);
-        char *argv[20] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "run", "--detach",
-                           "--bundle", bundle, "--pid-file", pid_file };
-        int n = 13;
+        char *argv[20] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
+                           monitor->rootless ? "true" : "false", "run", "--detach", "--bundle", bundle, "--pid-file", pid_file };
+        int n = 15;
         if (monitor->tty) {
                 argv[n++] = "--console-socket";
                 argv[n++] = console;

@@ -80,6 +80,7 @@ static int read_settings(struct monitor *monitor, struct error *err)
         json_need_string(&root, "cgroup", &monitor->cgroup);
         json_get_bool(&root, "tty", &monitor->tty);
         json_get_bool(&root, "interactive", &monitor->interactive);
+        json_get_bool(&root, "rootless", &monitor->rootless);
         json_get_bool(&root, "keeps_log", &monitor->keeps_log);
         json_get_bool(&root, "removes", &monitor->removes);
         json_get_i64(&root, "stop_signal", 1, 64, &signal);

@@ -57,25 +57,43 @@ int program_read(char *const argv[], char **output, struct error *err)
         return run(argv, output, err);
 }
 
-int runtime_read(char *const argv[], json_t **value, struct error *err)
+static char **whole(const struct host *host, char *const *arguments)
+{
+        char **argv = NULL;
+        int r = list_append(&argv, host->runtime);
+        if (!r)
+                r = list_append(&argv, "--root");
+        if (!r)
+                r = list_printf(&argv, "%s/runtime", host->state);
+        /* The runtime sees that it is root; in whose user namespace is for us to tell. */
+        if (!r)
+                r = list_printf(&argv, "--rootless=%s", host->rootless ? "true" : "false");
+        for (; !r && *arguments; arguments++)
+                r = list_append(&argv, *arguments);
+        if (!r)
+                return argv;
+        list_free(argv);
+        return NULL;
+}
+
+static int call(const struct host *host, char *const *arguments, char **output, struct error *err)
+{
+        _cleanup_list_ char **argv = whole(host, arguments);
+        return argv ? run(argv, output, err) : error_memory(err);
+}
+
+int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err)
 {
         char *output = NULL;
-        int r = run(argv, &output, err);
+        int r = call(host, arguments, &output, err);
         _cleanup_free_ char *text = output;
         return r < 0 ? r : json_parse(text, strlen(text), "what the runtime wrote", value, err);
 }
 
 int runtime_call(const struct host *host, char *const *arguments, struct error *err)
 {
-        _cleanup_list_ char **argv = NULL;
-        if (list_append(&argv, host->runtime) < 0 || list_append(&argv, "--root") < 0 ||
-            list_printf(&argv, "%s/runtime", host->state) < 0)
-                return error_memory(err);
-        for (char *const *argument = arguments; *argument; argument++)
-                if (list_append(&argv, *argument) < 0)
-                        return error_memory(err);
         char *output = NULL;
-        int r = run(argv, &output, err);
+        int r = call(host, arguments, &output, err);
         free(output);
         return r;
 }

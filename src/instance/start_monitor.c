@@ -85,11 +85,11 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
         if (!finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
-                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}", "id",
+                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}", "id",
                 start->instance->id, "name", start->instance->name, "image", settings->image ? settings->image : "", "runtime",
                 host->runtime, "root", host->root, "state", host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty,
                 "interactive", settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
-                settings->remove, "stop_signal", signal,
+                settings->remove, "rootless", host->rootless, "stop_signal", signal,
                 "stop_timeout", (json_int_t)(seconds * 1000), "log_files", (int)log_files, "log_size", (json_int_t)log_size,
                 "restart", settings->restart, "starter", (int)hello, "health", health_of(settings));
         if (!orders)

@@ -76,19 +76,12 @@ static void read_network(pid_t pid, struct statistics *statistics)
         }
 }
 
-static int read_events(struct instance *instance, json_t **event, struct error *err)
-{
-        _cleanup_free_ char *root = text_format("%s/runtime", instance->host->state);
-        char *argv[] = { instance->host->runtime, "--root", root, "events", "--stats", instance->id, NULL };
-        return root ? runtime_read(argv, event, err) : error_memory(err);
-}
-
 int instance_statistics(struct instance *instance, struct statistics *statistics, struct error *err)
 {
         if (!instance->run || instance->status == INSTANCE_RESTARTING)
                 return error_set(err, -ESRCH, "instance %s does not run", instance->name);
         json_t *read = NULL;
-        int r = read_events(instance, &read, err);
+        int r = runtime_read(instance->host, (char *const[]){ "events", "--stats", instance->id, NULL }, &read, err);
         if (r < 0)
                 return error_prefix(err, "instance %s", instance->name);
         _cleanup_json_ json_t *event = read;

@@ -8,14 +8,6 @@
 #include "instance/folder.h"
 #include "instance/instance.h"
 
-/* Numbers of all its processes, from the runtime. */
-static int read_numbers(struct instance *instance, json_t **numbers, struct error *err)
-{
-        _cleanup_free_ char *root = text_format("%s/runtime", instance->host->state);
-        char *argv[] = { instance->host->runtime, "--root", root, "ps", "-f", "json", instance->id, NULL };
-        return root ? runtime_read(argv, numbers, err) : error_memory(err);
-}
-
 /* The column of a heading line, counted in words; -1 without it. */
 static int column_of(const char *titles, const char *wanted)
 {
@@ -53,7 +45,7 @@ int instance_top(struct instance *instance, char *const *arguments, char ***line
         if (!instance->run)
                 return error_set(err, -ESRCH, "instance %s does not run", instance->name);
         json_t *read = NULL;
-        int r = read_numbers(instance, &read, err);
+        int r = runtime_read(instance->host, (char *const[]){ "ps", "-f", "json", instance->id, NULL }, &read, err);
         _cleanup_json_ json_t *numbers = read;
         if (r < 0)
                 return r;
