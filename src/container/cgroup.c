@@ -200,7 +200,7 @@ static bool no_permission(int code)
 }
 
 /* As an ordinary user, the place that may be ours is beside our own cgroup, not below the root. */
-static char *path_of(const struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place)
+char *cgroup_directory_path(const struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place)
 {
         const char *own = place->beside_own && hierarchy->own && strcmp(hierarchy->own, "/") ? hierarchy->own : "";
         size_t parent = *own ? (size_t)(strrchr(own, '/') - own) : 0;
@@ -211,7 +211,7 @@ static int add_directory(struct cgroup *cgroup, struct cgroup_hierarchy *hierarc
                          struct error *err)
 {
         struct cgroup_directory *directory = &cgroup->directories[cgroup->count++];
-        char *path = path_of(hierarchy, place);
+        char *path = cgroup_directory_path(hierarchy, place);
         *directory = (struct cgroup_directory){
                 .version = hierarchy->version,
                 .controllers = hierarchy->controllers,

@@ -39,6 +39,13 @@ void cgroup_free(struct cgroup *cgroup); /* the handle only */
 /* For the runtime's state file: everything that cgroup_load() needs to find the directories again. */
 json_t *cgroup_save(const struct cgroup *cgroup);
 int cgroup_load(const json_t *saved, struct cgroup **cgroup, struct error *err);
+/*
+ * Finds the directories of a container whose creator was killed before it saved them; arguments as for cgroup_create().
+ * Makes nothing. As they may be someone else's, cgroup_remove() of such a handle kills nobody: it waits until they are
+ * empty.
+ */
+int cgroup_adopt(const char *id, const char *path, bool systemd, bool rootless, struct cgroup **cgroup,
+                 struct error *err);
 
 /*
  * A descriptor of the v2 directory for clone3(CLONE_INTO_CGROUP), or -1 where processes must be moved with
@@ -54,7 +61,7 @@ int cgroup_directory(const struct cgroup *cgroup);
 int cgroup_join(const struct cgroup *cgroup, pid_t pid, bool only_v1, struct error *err);
 
 /*
- * Opens the files that cgroup_join(…, 0, …) writes to, with the caller's rights: a child that has entered a user
+ * Opens the v1 files that cgroup_join(…, 0, …) writes to, with the caller's rights: a child that has entered a user
  * namespace, or has no descriptors to spare, can join all the same. Optional.
  */
 int cgroup_prepare_join(struct cgroup *cgroup, struct error *err);

@@ -24,11 +24,12 @@ int cgroup_prepare_join(struct cgroup *cgroup, struct error *err)
 {
         for (size_t i = 0; i < cgroup->count; i++) {
                 struct cgroup_directory *directory = &cgroup->directories[i];
-                if (directory->fd < 0 || directory->join >= 0)
+                /* v2 is entered by CLONE_INTO_CGROUP. */
+                if (directory->fd < 0 || directory->join >= 0 || directory->version == 2)
                         continue;
-                directory->join = openat(directory->fd, join_file(directory, true), O_WRONLY | O_CLOEXEC);
+                directory->join = openat(directory->fd, "tasks", O_WRONLY | O_CLOEXEC);
                 if (directory->join < 0 && !cgroup->rootless)
-                        return error_errno(err, "cannot open %s/%s", directory->path, join_file(directory, true));
+                        return error_errno(err, "cannot open %s/tasks", directory->path);
         }
         return 0;
 }

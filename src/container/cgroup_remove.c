@@ -73,6 +73,11 @@ static int report(const struct cgroup *cgroup, const struct cgroup_directory *bu
         _cleanup_free_ pid_t *pids = NULL;
         size_t count = 0;
         cgroup_processes(cgroup, &pids, &count, NULL);
+        if (code == -EBUSY && count && cgroup->adopted)
+                return error_set(
+                        err, code,
+                        "cannot remove the control group %s: it holds process %d, which may not be the container's",
+                        busy->path, (int)pids[0]);
         if (code == -EBUSY && count)
                 return error_set(err, code,
                                  "cannot remove the control group %s: process %d and %zu more did not end in %d s "
@@ -88,7 +93,8 @@ int cgroup_remove(const struct cgroup *cgroup, struct error *err)
         unsigned waited = 0;
         for (unsigned wait = 1; r == -EBUSY && waited < REMOVE_TIMEOUT_MS; wait = wait < 64 ? wait * 2 : wait) {
                 /* Again each time: what was forking may have escaped the first. */
-                cgroup_kill(cgroup, SIGKILL, NULL);
+                if (!cgroup->adopted)
+                        cgroup_kill(cgroup, SIGKILL, NULL);
                 r = remove_all(cgroup, &busy);
                 if (r != -EBUSY)
                         break;

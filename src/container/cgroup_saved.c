@@ -106,6 +106,52 @@ int cgroup_load(const json_t *saved, struct cgroup **cgroup, struct error *err)
         return 0;
 }
 
+static int adopt_directory(struct cgroup *cgroup, struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place)
+{
+        _cleanup_free_ char *path = cgroup_directory_path(hierarchy, place);
+        if (!path)
+                return -ENOMEM;
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        cgroup->directories[cgroup->count++] = (struct cgroup_directory){
+                .version = hierarchy->version,
+                .controllers = hierarchy->controllers,
+                .name = TAKE_PTR(hierarchy->name),
+                .mount = TAKE_PTR(hierarchy->mount),
+                .path = TAKE_PTR(path),
+                .fd = fd,
+                .join = -1,
+        };
+        return 0;
+}
+
+int cgroup_adopt(const char *id, const char *path, bool systemd, bool rootless, struct cgroup **cgroup,
+                 struct error *err)
+{
+        _cleanup_free_ char *below = NULL;
+        struct cgroup_layout layout;
+        int r = cgroup_path(id, path, systemd, rootless, &below, err);
+        if (!r)
+                r = cgroup_layout_read(rootless, &layout, err);
+        if (r < 0)
+                return r;
+        struct cgroup_place place = { .below = below, .beside_own = rootless, .rootless = rootless };
+        struct cgroup *found = calloc(1, sizeof(*found));
+        r = found ? 0 : -ENOMEM;
+        for (size_t i = 0; !r && i < layout.count; i++)
+                r = adopt_directory(found, &layout.hierarchies[i], &place);
+        cgroup_layout_free(&layout);
+        if (r < 0) {
+                cgroup_free(found);
+                return error_code(err, r, "cannot find the control groups of the container %s", id);
+        }
+        found->adopted = true;
+        found->rootless = rootless;
+        *cgroup = found;
+        return 0;
+}
+
 json_t *cgroup_paths(const struct cgroup *cgroup)
 {
         json_t *paths = json_object();

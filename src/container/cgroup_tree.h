@@ -32,6 +32,7 @@ struct cgroup {
         struct cgroup_directory directories[CGROUP_HIERARCHIES_MAX];
         size_t count;
         bool created; /* by this process: device rules are set even if resources name none */
+        bool adopted; /* perhaps not ours: nobody in there may be killed */
         bool rootless;
         char *unit; /* systemd's scope that holds the container, NULL without */
         /*
@@ -69,6 +70,9 @@ struct cgroup_place {
         bool rootless;
         pid_t placeholder; /* a process that may be there already; 0: none may */
 };
+
+/* The absolute path of the container's directory in a hierarchy; the caller's to free. NULL without memory. */
+char *cgroup_directory_path(const struct cgroup_hierarchy *hierarchy, const struct cgroup_place *place);
 
 /* cgroup_create() with a given layout, whose strings it takes over. */
 int cgroup_create_in(struct cgroup_layout *layout, const struct cgroup_place *place, const struct resources *resources,

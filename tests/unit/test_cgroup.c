@@ -426,6 +426,16 @@ static void test_a_saved_path_that_leads_elsewhere_is_refused(void **state)
         }
 }
 
+static void test_what_was_never_made_is_adopted_as_nothing(void **state)
+{
+        struct host *host = *state;
+        assert_int_equal(cgroup_adopt("no-such-container", NULL, false, false, &host->cgroup, &host->err), 0);
+        json_t *paths = cgroup_paths(host->cgroup);
+        assert_int_equal(json_object_size(paths), 0);
+        json_decref(paths);
+        assert_int_equal(cgroup_remove(host->cgroup, &host->err), 0);
+}
+
 static void test_v2_statistics_have_the_shape_of_runc(void **state)
 {
         struct host *host = *state;
@@ -499,6 +509,7 @@ int main(void)
                 IN_A_FOLDER(test_v1_cpuset_inherits_before_anyone_joins),
                 IN_A_FOLDER(test_saved_control_groups_are_found_again),
                 IN_A_FOLDER(test_a_saved_path_that_leads_elsewhere_is_refused),
+                IN_A_FOLDER(test_what_was_never_made_is_adopted_as_nothing),
                 IN_A_FOLDER(test_v2_statistics_have_the_shape_of_runc),
                 cmocka_unit_test(test_cpu_shares_and_weights_meet_at_their_ends_and_usual_values),
         };
