@@ -12,6 +12,7 @@
 
 #include "base/test_point.h"
 #include "network/bridge.h"
+#include "network/conntrack.h"
 #include "network/describe.h"
 #include "network/hosts.h"
 #include "network/link.h"
@@ -229,6 +230,8 @@ static int reserve(struct attach *attach, struct error *err)
         if (r < 0)
                 return r;
         test_point("network.bridge.raised");
+        if (!networks->rootless)
+                conntrack_forget(&attach->lease);
         r = hosts_update(networks, &attach->network, &attach->leases, attach->hosts_before, attach->request->instance, err);
         test_point("network.hosts.written");
         return r;

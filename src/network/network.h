@@ -98,3 +98,9 @@ int network_rename(struct networks *networks, const char *instance, const char *
  * instance must be in the list before its netns_make(), so the list is read after the folders of those that are being made.
  */
 int network_repair(struct networks *networks, char *const *instances, struct error *err);
+
+/*
+ * What on this host keeps networks from working well, a sentence each, for people (`onggi doctor`). *hints is the caller's; NULL
+ * where there is nothing to say.
+ */
+int network_hints(char ***hints, struct error *err);

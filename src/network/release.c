@@ -7,6 +7,7 @@
 
 #include "base/test_point.h"
 #include "network/bridge.h"
+#include "network/conntrack.h"
 #include "network/describe.h"
 #include "network/firewall.h"
 #include "network/hosts.h"
@@ -37,6 +38,8 @@ int release_lease(struct networks *networks, const struct network *network, stru
         if (r < 0)
                 return r;
         closed = !published || networks->rootless || !firewall_close(networks, lease, NULL);
+        if (published && !networks->rootless)
+                conntrack_forget(lease);
         test_point("network.ports.withdrawn");
         leases_remove(leases, lease);
         /* Elements were missing, so the others of the same transaction are still there. */

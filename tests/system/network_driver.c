@@ -159,6 +159,15 @@ static int call_repair(const struct call *call)
         return network_repair(call->networks, call->operands, call->err);
 }
 
+static int call_hints(const struct call *call)
+{
+        _cleanup_list_ char **hints = NULL;
+        int r = network_hints(&hints, call->err);
+        for (size_t i = 0; hints && hints[i]; i++)
+                puts(hints[i]);
+        return r;
+}
+
 static double milliseconds(void)
 {
         struct timespec now;
@@ -197,7 +206,7 @@ static const struct {
         { "make", call_make },       { "unmake", call_unmake },   { "attach", call_attach }, { "detach", call_detach },
         { "release", call_release }, { "create", call_create },   { "rm", call_rm },         { "ls", call_ls },
         { "inspect", call_inspect }, { "prune", call_prune },     { "rename", call_rename }, { "repair", call_repair },
-        { "bench", call_bench },
+        { "bench", call_bench },     { "hints", call_hints },
 };
 
 static int call_verb(struct networks *networks, const char *verb, char *const *arguments, size_t count, struct error *err)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who reaches whom through networks and published ports, and who must not."""
+import subprocess
+import sys
+
 import pytest
 
 from support.network_host import HOST4, HOST6, OUTSIDE4, OUTSIDE6, network, outside  # noqa: F401
@@ -143,3 +146,25 @@ def test_an_instance_on_two_networks_goes_out_by_the_first_and_after_it_by_the_s
     outside.ok("detach", "a", "default")
     assert f"via {second['gateway']}" in outside.run("a", "ip", "route", "get", OUTSIDE4)
     assert outside.ask("a", "tcp", OUTSIDE4, 80) == f"outside {HOST4}"
+
+
+KNOCK = """
+import socket, sys
+knock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+knock.bind(("", 5555))
+knock.settimeout(2)
+knock.sendto(b"?", (sys.argv[1], 8080))
+print(knock.recv(100).decode())
+"""
+
+
+def test_a_udp_flow_goes_to_who_publishes_the_port_now(outside):
+    def knock():
+        return subprocess.run([*outside.where("outside"), sys.executable, "-c", KNOCK, HOST4], text=True,
+                              capture_output=True).stdout.strip()
+    assert knock() == ""
+    for instance in ("first", "second"):
+        outside.start(instance, ports=["8080:80/udp"])
+        outside.serve(instance, "udp", 80)
+        assert knock() == f"{instance} {OUTSIDE4}"
+        outside.ok("release", instance)

@@ -254,3 +254,12 @@ def test_forwarding_is_allowed_when_the_first_bridge_is_made(network):
     network.ok("create", "six", "ipv6=yes")
     network.start("b", "six")
     assert forwarding[6].read_text() == "1\n"
+
+
+def test_a_chain_that_drops_what_we_forward_is_told(network):
+    network.start("a")
+    assert network.ok("hints") == ""
+    subprocess.run(["nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"],
+                   check=True)
+    assert "FORWARD of the nftables table ip filter" in network.ok("hints")
+    subprocess.run(["nft", "delete", "table", "ip", "filter"], check=True)
