@@ -207,18 +207,18 @@ static int parse(struct config *config, const char *bundle, enum config_parts pa
         if (json_failed(&root) || check_version(&root) < 0)
                 return json_failed(&root);
 
-        struct json_at process = json_get_object(&root, "process");
-        if (parts & CONFIG_PROGRAM && process.value) {
-                config->has_program = true;
-                r = program_parse(&process, &config->program, err);
+        if (parts & CONFIG_PROGRAM) {
+                struct json_at process = json_get_object(&root, "process");
+                config->has_program = process.value;
+                r = process.value ? program_parse(&process, &config->program, err) : json_failed(&root);
                 if (r < 0)
                         return r;
         }
-        struct json_at hooks = json_get_object(&root, "hooks");
-        if (parts & CONFIG_HOOKS)
-                hooks_parse(&hooks, &config->hooks);
-        if (json_failed(&root))
-                return json_failed(&root);
+        if (parts & CONFIG_HOOKS) {
+                struct json_at hooks = json_get_object(&root, "hooks");
+                if (hooks_parse(&hooks, &config->hooks) < 0)
+                        return json_failed(&root);
+        }
         return (parts & CONFIG_ALL) == CONFIG_ALL ? parse_all(&root, bundle, config, err) : 0;
 }
 
