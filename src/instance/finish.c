@@ -87,7 +87,7 @@ int instance_release_network(struct instance *instance, struct error *err)
                 return r;
         r = network_release(networks, instance->id, err);
         networks_close(networks);
-        return r;
+        return r < 0 ? r : id_map_unpin(instance->host->state, instance->id, err);
 }
 
 static void take_member(json_t *state, const json_t *run, const char *key)

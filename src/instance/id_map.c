@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -122,4 +126,85 @@ int id_map_namespace(const struct id_range *ranges, size_t count, struct error *
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
                 ;
         return r < 0 ? r : fd;
+}
+
+/* ---- Pins ---- */
+
+static int make_target(const char *path, struct error *err)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0400);
+        return fd < 0 ? error_errno(err, "cannot create %s", path) : 0;
+}
+
+int id_map_pin(const char *state, const char *id, int userns, char **path, struct error *err)
+{
+        _cleanup_free_ char *folder = text_format("%s/userns", state), *file = text_format("%s/userns/%s", state, id);
+        if (!folder || !file)
+                return error_memory(err);
+        _cleanup_close_ int made = directory_make(folder, 0700, err);
+        if (made < 0)
+                return made;
+        int r = make_target(file, err);
+        char source[40];
+        snprintf(source, sizeof(source), "/proc/self/fd/%d", userns);
+        if (!r && mount(source, file, NULL, MS_BIND, NULL) < 0)
+                r = error_errno(err, "cannot pin the user namespace at %s", file);
+        if (!r)
+                *path = TAKE_PTR(file);
+        return r;
+}
+
+int id_map_unpin(const char *state, const char *id, struct error *err)
+{
+        _cleanup_free_ char *file = text_format("%s/userns/%s", state, id);
+        if (!file)
+                return error_memory(err);
+        while (!umount2(file, MNT_DETACH | UMOUNT_NOFOLLOW))
+                continue;
+        if (unlink(file) < 0 && errno != ENOENT)
+                return error_errno(err, "cannot remove %s", file);
+        return 0;
+}
+
+/* In a child: a network namespace below the user namespace, then a wait for the parent to have taken it. */
+static void hold_network(int userns, int ready)
+{
+        struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+        char failure = 0;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int fd = -1;
+        if (setns(userns, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNET) < 0 ||
+            (fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+                failure = (char)errno;
+        if (write(ready, &failure, 1) == 1)
+                for (;;)
+                        pause();
+        _exit(1);
+}
+
+int id_map_make_network(int userns, const char *network, struct error *err)
+{
+        int ends[2];
+        int r = make_target(network, err);
+        if (r < 0)
+                return r;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return error_errno(err, "cannot make a pipe");
+        _cleanup_close_ int in = ends[0], out = ends[1];
+        pid_t child = fork();
+        if (child < 0)
+                return error_errno(err, "cannot start a process");
+        if (!child)
+                hold_network(userns, out);
+        close(TAKE_FD(out));
+        char failure = EPIPE, source[40];
+        snprintf(source, sizeof(source), "/proc/%d/ns/net", (int)child);
+        if (read(in, &failure, 1) == 1 && !failure && mount(source, network, NULL, MS_BIND, NULL) < 0)
+                failure = (char)errno;
+        kill(child, SIGKILL);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+                ;
+        if (failure)
+                unlink(network);
+        return failure ? error_code(err, -failure, "cannot make a network namespace for the user namespace") : 0;
 }

@@ -25,3 +25,13 @@ int id_map_host(const struct id_range *ranges, size_t count, uint32_t inside, ui
 
 /* A descriptor of a new user namespace with this map for users and groups; it lives as long as the descriptor. */
 int id_map_namespace(const struct id_range *ranges, size_t count, struct error *err);
+
+/*
+ * Pins the namespace at <state>/userns/<id>, so that the runtime can join it by path, and a network namespace that belongs to it at
+ * `network` (a path that does not exist, or is not a mount yet; loopback is up in it): a container may then mount its own /sys and
+ * configure its network.
+ */
+int id_map_pin(const char *state, const char *id, int userns, char **path, struct error *err);
+int id_map_make_network(int userns, const char *network, struct error *err);
+/* Unpins; nothing there is success. */
+int id_map_unpin(const char *state, const char *id, struct error *err);

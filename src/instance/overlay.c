@@ -28,14 +28,14 @@ static int sys_fsconfig(int fs, unsigned command, const char *key, const void *v
         return (int)syscall(SYS_fsconfig, fs, command, key, value, aux);
 }
 
-static int open_layer(const char *path, int userns, struct error *err)
+int mapped_tree_open(const char *path, int userns, struct error *err)
 {
         _cleanup_close_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (fd < 0)
-                return error_errno(err, "cannot open the layer %s", path);
+                return error_errno(err, "cannot open the folder %s", path);
         struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
         if (userns >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
-                return error_errno(err, "cannot map the ids of the layer %s (its file system must support it)", path);
+                return error_errno(err, "cannot map the ids of the folder %s (its file system must support it)", path);
         return TAKE_FD(fd);
 }
 
@@ -85,7 +85,7 @@ static int add_layer(int fs, const char *path, int userns, struct layer_list *li
         if (userns < 0) {
                 r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0);
         } else {
-                int layer = open_layer(path, userns, err);
+                int layer = mapped_tree_open(path, userns, err);
                 if (layer < 0)
                         return layer;
                 list->layers[list->count++] = layer;
@@ -148,7 +148,7 @@ static int attach_layers(const struct overlay *overlay, struct text *lower)
         for (size_t i = count; i--;) {
                 char name[24];
                 snprintf(name, sizeof(name), "%zu", i);
-                _cleanup_close_ int layer = open_layer(overlay->layers[i], overlay->userns, NULL);
+                _cleanup_close_ int layer = mapped_tree_open(overlay->layers[i], overlay->userns, NULL);
                 if (layer < 0 || mkdir(name, 0700) < 0 ||
                     syscall(SYS_move_mount, layer, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                         return -errno;

@@ -26,3 +26,6 @@ struct overlay {
 int overlay_mount(const struct overlay *overlay, struct error *err);
 /* The same with what Linux 5.19 has, without lowerdir+ and layers by descriptor; overlay_mount() falls back to it. */
 int overlay_mount_classic(const struct overlay *overlay, struct error *err);
+
+/* A detached copy of the mount at `path`, seen through the map of `userns` (-1: as it is); layers and volumes. */
+int mapped_tree_open(const char *path, int userns, struct error *err);

@@ -151,7 +151,7 @@ static json_t *namespaces_of(const struct spec_input *input)
         if (input->network_namespace)
                 add_namespace(list, "network", input->network_namespace);
         if (input->id_count)
-                add_namespace(list, "user", NULL);
+                add_namespace(list, "user", input->user_namespace);
         return list;
 }
 

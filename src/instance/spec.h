@@ -32,6 +32,7 @@ struct spec_input {
         pid_t pid_of, ipc_of;               /* first processes of instances whose namespaces are shared, 0: none */
         const struct id_range *ids;         /* of its own user namespace */
         size_t id_count;                    /* 0: none */
+        const char *user_namespace;         /* path of one with those ids to join, NULL: a new one */
         bool rootless;
 };
 

@@ -123,6 +123,9 @@ static void release(struct start *start)
         free(start->files);
         free(start->network_namespace);
         free(start->init);
+        free(start->userns_path);
+        if (start->userns >= 0)
+                close(start->userns);
         if (start->root >= 0)
                 close(start->root);
         if (start->run_folder >= 0)
@@ -143,7 +146,7 @@ static void undo(struct instance *instance, int run_folder, int exit_code, const
 int instance_launch(struct instance *instance, int lock, uint32_t hello, int *exit_code, struct error *err)
 {
         _cleanup_close_ int held = lock;
-        struct start start = { .instance = instance, .host = instance->host, .run_folder = -1, .root = -1 };
+        struct start start = { .instance = instance, .host = instance->host, .run_folder = -1, .root = -1, .userns = -1 };
         struct error own = { 0 };
         *exit_code = 125;
         int r = prepare(&start, &own);

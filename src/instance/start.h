@@ -24,6 +24,8 @@ struct start {
         struct identity identity;
         struct id_range ids[ID_RANGES_MAX];
         size_t id_count;
+        int userns;                     /* with those ids, -1: none */
+        char *userns_path;              /* where it is pinned; NULL: the runtime makes one of its own */
         char *hostname, *files, *network_namespace; /* network_namespace NULL: the host's, "": one of its own */
         pid_t pid_of, ipc_of;
         char *init;

@@ -103,6 +103,19 @@ static int write_hosts(struct start *start, struct error *err)
         return write_file(start, "hosts", &out, err);
 }
 
+/* Its own root may change them, as in any container. */
+static int give_away(struct start *start, struct error *err)
+{
+        static const char *const names[] = { "hosts", "hostname", "resolv.conf" };
+        uint32_t owner = 0;
+        if (!start->id_count || id_map_host(start->ids, start->id_count, 0, &owner) < 0)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (fchownat(start->run_folder, names[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
+                        return error_errno(err, "cannot give %s/%s to the instance's root", start->run_path, names[i]);
+        return 0;
+}
+
 int start_files(struct start *start, struct error *err)
 {
         _cleanup_text_ struct text name = { 0 };
@@ -113,5 +126,5 @@ int start_files(struct start *start, struct error *err)
         /* That of an instance on a network was written when it was attached. */
         if (!r && faccessat(start->run_folder, "hosts", F_OK, 0) < 0)
                 r = write_hosts(start, err);
-        return r;
+        return r < 0 ? r : give_away(start, err);
 }

@@ -40,6 +40,7 @@ static int write_bundle(struct start *start, struct error *err)
                 .ipc_of = start->ipc_of,
                 .ids = start->ids,
                 .id_count = start->id_count,
+                .user_namespace = start->userns_path,
                 .rootless = start->host->rootless,
         };
         json_t *spec = NULL;

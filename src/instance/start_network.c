@@ -60,7 +60,16 @@ static int attach(struct start *start, struct networks *networks, size_t i, json
         return r;
 }
 
-/* Attachments that `network connect` made while it was stopped are made again by their own record in state.json. */
+/* The namespace must belong to the instance's own user namespace; network.h takes one that is there already. */
+static int make_mapped(struct start *start, struct error *err)
+{
+        _cleanup_free_ char *path = text_format("%s/netns/%s", start->host->state, start->instance->id);
+        if (!path)
+                return error_memory(err);
+        int r = id_map_pin(start->host->state, start->instance->id, start->userns, &start->userns_path, err);
+        return r < 0 ? r : id_map_make_network(start->userns, path, err);
+}
+
 static int attach_all(struct start *start, struct error *err)
 {
         struct networks *networks;
@@ -68,7 +77,10 @@ static int attach_all(struct start *start, struct error *err)
         if (r < 0)
                 return r;
         _cleanup_json_ json_t *attachments = json_array();
-        r = netns_make(networks, start->instance->id, &start->network_namespace, err);
+        if (start->userns >= 0)
+                r = make_mapped(start, err);
+        if (!r)
+                r = netns_make(networks, start->instance->id, &start->network_namespace, err);
         test_point("instance.start.namespace.made");
         for (size_t i = 0; !r && i < network_settings_count(&start->settings); i++)
                 r = attach(start, networks, i, attachments, err);

@@ -50,15 +50,14 @@ static int mount_root(struct start *start, struct error *err)
         _cleanup_free_ char *work = text_format("%s/instances/%s/work", start->host->root, instance->id);
         if (!upper || !work)
                 return error_memory(err);
-        _cleanup_close_ int userns = start->id_count ? id_map_namespace(start->ids, start->id_count, err) : -1;
-        if (start->id_count && userns < 0)
-                return userns;
+        if (start->id_count && (start->userns = id_map_namespace(start->ids, start->id_count, err)) < 0)
+                return start->userns;
         const struct overlay overlay = {
                 .layers = layers,
                 .upper = upper,
                 .work = work,
                 .scratch = start->root_path,
-                .userns = userns,
+                .userns = start->userns,
                 .user_attributes = start->host->rootless,
                 .volatile_files = start->settings.remove,
         };
@@ -101,7 +100,11 @@ static bool is_empty(int fd)
 /* Docker's rule: a volume that is empty gets what the image has at its place, with owner and mode. */
 static int fill_volume(struct start *start, const struct mount_setting *mount, const char *path, struct error *err)
 {
-        _cleanup_close_ int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* Through the map it will be used with: on disk its files have the image's own ids, whatever instance filled it. */
+        _cleanup_close_ int tree = mapped_tree_open(path, start->userns, err);
+        _cleanup_close_ int to = tree < 0 ? -1 : openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (tree < 0)
+                return tree;
         if (to < 0)
                 return error_errno(err, "cannot open the volume folder %s", path);
         if (mount->no_copy || !is_empty(to))
