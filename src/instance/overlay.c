@@ -28,7 +28,7 @@ static int sys_fsconfig(int fs, unsigned command, const char *key, const void *v
         return (int)syscall(SYS_fsconfig, fs, command, key, value, aux);
 }
 
-int mapped_tree_open(const char *path, int userns, struct error *err)
+static int open_tree_mapped(const char *path, int userns, struct error *err)
 {
         _cleanup_close_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (fd < 0)
@@ -42,6 +42,7 @@ int mapped_tree_open(const char *path, int userns, struct error *err)
 /* What the kernel says about a failed fsconfig(2), read from the context itself: "e overlay: …". */
 static int overlay_error(int fs, const char *what, struct error *err)
 {
+        what = what ? what : "its layers";
         int code = errno;
         char message[256];
         ssize_t n = read(fs, message, sizeof(message) - 1);
@@ -85,7 +86,7 @@ static int add_layer(int fs, const char *path, int userns, struct layer_list *li
         if (userns < 0) {
                 r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", path, 0);
         } else {
-                int layer = mapped_tree_open(path, userns, err);
+                int layer = open_tree_mapped(path, userns, err);
                 if (layer < 0)
                         return layer;
                 list->layers[list->count++] = layer;
@@ -98,8 +99,8 @@ static int add_layer(int fs, const char *path, int userns, struct layer_list *li
 
 static int set_options(int fs, const struct overlay *overlay, struct error *err)
 {
-        if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", overlay->upper, 0) < 0 ||
-            sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", overlay->work, 0) < 0)
+        if (overlay->upper && (sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", overlay->upper, 0) < 0 ||
+                               sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", overlay->work, 0) < 0))
                 return overlay_error(fs, overlay->upper, err);
         if (overlay->user_attributes && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
                 return overlay_error(fs, "userxattr", err);
@@ -116,7 +117,7 @@ static int mount_by_layers(const struct overlay *overlay, int *mount, struct err
         _cleanup_close_ int fs = sys_fsopen("overlay");
         if (fs < 0 || !list.layers)
                 return error_errno(err, "this kernel has no overlay file system");
-        if (strlen(overlay->upper) > 255 || strlen(overlay->work) > 255)
+        if (overlay->upper && (strlen(overlay->upper) > 255 || strlen(overlay->work) > 255))
                 return 1;
         int r = 0;
         for (size_t i = count; !r && i--;)
@@ -140,6 +141,14 @@ int overlay_mount(const struct overlay *overlay, struct error *err)
         return r < 0 ? r : mount;
 }
 
+int overlay_mount_layers(char *const *layers, struct error *err)
+{
+        /* An overlay needs two layers, or one and an upper folder. */
+        if (list_length(layers) == 1)
+                return open_tree_mapped(layers[0], -1, err);
+        return overlay_mount(&(struct overlay){ .layers = layers, .userns = -1 }, err);
+}
+
 /* ---- Older kernels: layers attached to short names in a private namespace, then one string ---- */
 
 static int attach_layers(const struct overlay *overlay, struct text *lower)
@@ -148,7 +157,7 @@ static int attach_layers(const struct overlay *overlay, struct text *lower)
         for (size_t i = count; i--;) {
                 char name[24];
                 snprintf(name, sizeof(name), "%zu", i);
-                _cleanup_close_ int layer = mapped_tree_open(overlay->layers[i], overlay->userns, NULL);
+                _cleanup_close_ int layer = open_tree_mapped(overlay->layers[i], overlay->userns, NULL);
                 if (layer < 0 || mkdir(name, 0700) < 0 ||
                     syscall(SYS_move_mount, layer, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                         return -errno;
@@ -165,14 +174,17 @@ static int mount_in_private(const struct overlay *overlay, int *mount)
             mkdir("root", 0700) < 0)
                 return -errno;
         _cleanup_text_ struct text options = { 0 }, lower = { 0 };
-        _cleanup_free_ char *upper = escape(overlay->upper), *work = escape(overlay->work);
-        if (!upper || !work)
+        _cleanup_free_ char *upper = overlay->upper ? escape(overlay->upper) : NULL;
+        _cleanup_free_ char *work = overlay->upper ? escape(overlay->work) : NULL;
+        if (overlay->upper && (!upper || !work))
                 return -ENOMEM;
         int r = attach_layers(overlay, &lower);
         if (r < 0)
                 return r;
-        text_printf(&options, "lowerdir=%s,upperdir=%s,workdir=%s%s%s", lower.data, upper, work,
-                    overlay->user_attributes ? ",userxattr" : "", overlay->volatile_files ? ",volatile" : "");
+        text_printf(&options, "lowerdir=%s", lower.data);
+        if (upper)
+                text_printf(&options, ",upperdir=%s,workdir=%s", upper, work);
+        text_printf(&options, "%s%s", overlay->user_attributes ? ",userxattr" : "", overlay->volatile_files ? ",volatile" : "");
         if (text_failed(&options))
                 return -ENOMEM;
         if (syscall(SYS_mount, "overlay", "root", "overlay", 0, options.data) < 0)

@@ -15,7 +15,7 @@
 
 struct overlay {
         char *const *layers;       /* paths, bottom first */
-        const char *upper, *work;  /* paths of folders on one file system */
+        const char *upper, *work;  /* paths of folders on one file system; NULL: only the layers, read-only */
         const char *scratch;       /* an empty folder that older kernels need to put layers in for a moment */
         int userns;                /* namespace whose map the layers get, -1: none */
         bool user_attributes;      /* we are an ordinary user: "user." instead of "trusted." attributes */
@@ -26,6 +26,5 @@ struct overlay {
 int overlay_mount(const struct overlay *overlay, struct error *err);
 /* The same with what Linux 5.19 has, without lowerdir+ and layers by descriptor; overlay_mount() falls back to it. */
 int overlay_mount_classic(const struct overlay *overlay, struct error *err);
-
-/* A detached copy of the mount at `path`, seen through the map of `userns` (-1: as it is); layers and volumes. */
-int mapped_tree_open(const char *path, int userns, struct error *err);
+/* The layers alone, read-only and with their ids as they are on disk. */
+int overlay_mount_layers(char *const *layers, struct error *err);

@@ -37,15 +37,28 @@ static int make_upper(struct start *start, struct error *err)
         return 0;
 }
 
+static int read_layers(struct start *start, char ***layers, struct error *err)
+{
+        struct json_reader reader = { .document = "config.json", .err = err };
+        struct json_at root = json_root(&reader, start->instance->config);
+        json_get_strings(&root, "layers", layers);
+        return json_failed(&root);
+}
+
+static int mount_layers(struct start *start, struct error *err)
+{
+        _cleanup_list_ char **layers = NULL;
+        int r = read_layers(start, &layers, err);
+        return r < 0 ? r : overlay_mount_layers(layers, err);
+}
+
 static int mount_root(struct start *start, struct error *err)
 {
         struct instance *instance = start->instance;
-        struct json_reader reader = { .document = "config.json", .err = err };
-        struct json_at root = json_root(&reader, instance->config);
         _cleanup_list_ char **layers = NULL;
-        json_get_strings(&root, "layers", &layers);
-        if (json_failed(&root))
-                return json_failed(&root);
+        int r = read_layers(start, &layers, err);
+        if (r < 0)
+                return r;
         _cleanup_free_ char *upper = text_format("%s/instances/%s/upper", start->host->root, instance->id);
         _cleanup_free_ char *work = text_format("%s/instances/%s/work", start->host->root, instance->id);
         if (!upper || !work)
@@ -100,16 +113,16 @@ static bool is_empty(int fd)
 /* Docker's rule: a volume that is empty gets what the image has at its place, with owner and mode. */
 static int fill_volume(struct start *start, const struct mount_setting *mount, const char *path, struct error *err)
 {
-        /* Through the map it will be used with: on disk its files have the image's own ids, whatever instance filled it. */
-        _cleanup_close_ int tree = mapped_tree_open(path, start->userns, err);
-        _cleanup_close_ int to = tree < 0 ? -1 : openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (tree < 0)
-                return tree;
+        _cleanup_close_ int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (to < 0)
                 return error_errno(err, "cannot open the volume folder %s", path);
         if (mount->no_copy || !is_empty(to))
                 return 0;
-        _cleanup_close_ int from = open_in_root(start->root, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
+        /* With a user namespace: from the layers as they are, for on disk a volume has the image's own ids, whoever filled it. */
+        _cleanup_close_ int plain = start->userns < 0 ? -1 : mount_layers(start, err);
+        if (start->userns >= 0 && plain < 0)
+                return plain;
+        _cleanup_close_ int from = open_in_root(plain < 0 ? start->root : plain, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
         struct stat st;
         if (from < 0 || fstat(from, &st) < 0)
                 return 0;
