@@ -272,13 +272,16 @@ static int unpack_file(struct unpacking *unpacking, const char *name, struct err
         if (!make)
                 return error_set(err, -EINVAL, "its type is not one that a layer can have");
         bool was_whiteout = false, folder = make == make_folder;
-        int r = place(unpacking, make, name, &was_whiteout, err);
+        struct error why = { 0 };
+        int r = place(unpacking, make, name, &was_whiteout, &why);
         if (r < 0 && may_be_skipped(unpacking, make, r)) {
                 report_refused(unpacking->report, "device", name, r);
                 return 0;
         }
-        if (r < 0 || make == make_link)
-                return r;
+        if (r < 0)
+                return error_set(err, r, "%s", why.text);
+        if (make == make_link)
+                return 0;
 
         const char *base;
         int parent = layer_parent(&unpacking->root, name, &base, err);

@@ -127,9 +127,12 @@ static int replace_whiteouts(struct layer_root *root, char *path, struct error *
 
 static int open_parent(struct layer_root *root, const char *path, struct error *err)
 {
-        int fd = make_in_root(root->fd, path[0] ? path : ".", 0755, err);
-        if (fd != -ENOTDIR)
+        struct error first = { 0 };
+        int fd = make_in_root(root->fd, path[0] ? path : ".", 0755, &first);
+        if (fd >= 0)
                 return fd;
+        if (fd != -ENOTDIR)
+                return error_set(err, fd, "%s", first.text);
         char copy[PATH_MAX];
         strcpy(copy, path);
         int r = replace_whiteouts(root, copy, err);

@@ -66,7 +66,8 @@ static int load_image(struct loading *loading, const struct descriptor *from, st
         struct descriptor at = *from;
         _cleanup_json_ json_t *document = NULL;
         for (unsigned depth = 0; depth < INDEX_DEPTH_MAX; depth++) {
-                _cleanup_json_ json_t *holder = TAKE_PTR(document);
+                /* what the descriptor was borrowed from lives as long as it is used */
+                _cleanup_json_ json_t *above __attribute__((unused)) = TAKE_PTR(document);
                 enum document_kind kind;
                 int r = read_json(loading, &at, "image manifest", &document, err);
                 if (!r)

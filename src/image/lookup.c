@@ -29,7 +29,8 @@ int lookup_manifest(struct store *store, const struct descriptor *from, const ch
         _cleanup_json_ json_t *read = NULL;
         *found = *from;
         for (unsigned depth = 0; depth < INDEX_DEPTH_MAX; depth++) {
-                _cleanup_json_ json_t *holder = TAKE_PTR(read);
+                /* what the descriptor was borrowed from lives as long as it is used */
+                _cleanup_json_ json_t *above __attribute__((unused)) = TAKE_PTR(read);
                 int r = blob_read_json(store, &found->digest, found->size, what, &read, err);
                 enum document_kind kind;
                 if (!r)

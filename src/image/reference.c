@@ -84,8 +84,6 @@ static size_t domain_length(const char *name)
 
 static int check_name(const char *text, const char *name, struct error *err)
 {
-        if (strlen(name) == DIGEST_HEX_LENGTH && strspn(name, "abcdef" DIGITS) == DIGEST_HEX_LENGTH)
-                return error_set(err, -EINVAL, "image name \"%.160s\" must not be 64 hex digits: that is an ID", text);
         const char *path = name;
         size_t domain = domain_length(name);
         if (domain) {
@@ -123,6 +121,9 @@ static const char *familiar(const char *name)
                 if (!text_starts(name, hubs[i]))
                         continue;
                 const char *path = name + strlen(hubs[i]);
+                /* without the hub in front this would be another host's */
+                if (domain_length(path))
+                        return name;
                 return text_starts(path, "library/") && !strchr(path + 8, '/') ? path + 8 : path;
         }
         return name;
@@ -165,6 +166,9 @@ int reference_parse(const char *text, struct reference *reference, struct error 
         if (r < 0)
                 return r;
         strcpy(reference->name, familiar(name));
+        if (strlen(reference->name) == DIGEST_HEX_LENGTH &&
+            strspn(reference->name, "abcdef" DIGITS) == DIGEST_HEX_LENGTH)
+                return error_set(err, -EINVAL, "image name \"%.160s\" must not be 64 hex digits: that is an ID", text);
         snprintf(reference->text, sizeof(reference->text), "%s%s%s", reference->name, reference->tag[0] ? ":" : "",
                  reference->tag);
         return 0;

@@ -27,6 +27,7 @@ static void test_names_become_familiar_ones(void **state)
                 { "docker.io/nginx", "nginx:latest", "" },
                 { "docker.io/someone/app", "someone/app:latest", "" },
                 { "docker.io/library/deep/app", "library/deep/app:latest", "" },
+                { "docker.io/docker.io/app", "docker.io/docker.io/app:latest", "" },
                 { "quay.io/library/nginx", "quay.io/library/nginx:latest", "" },
                 { "localhost:5000/app", "localhost:5000/app:latest", "" },
                 { "localhost/app:t", "localhost/app:t", "" },
@@ -53,6 +54,7 @@ static void test_malformed_names_are_refused(void **state)
                 "-a", "a-", "_a", "a_", "a b", "a\n", "@" DIGEST, "a@", "a@sha256:1", "a@md5:x", "host:/a", "host:x1/a",
                 "[::1/a", "-host.x/a", "host-./a", "..", "../a", "a/../b", "\xc3\xa9", ":tag", "a@" DIGEST "@" DIGEST,
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                "docker.io/library/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct reference reference;
