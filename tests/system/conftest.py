@@ -38,6 +38,7 @@ def cgroup_name():
 def pytest_sessionstart(session):
     if RAN_AS_ROOT and runs_tests(session.config):
         os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+        leaks.watch_children()
         session.config.private_cgroups = private_host.enter(cgroup_name())
 
 

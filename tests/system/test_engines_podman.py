@@ -41,7 +41,7 @@ class TestPodman(EngineCases):
             state = json.loads(self.engine.ok("exec", self.name, "cat", "/tmp/hook"))
         else:
             if stage == "poststop":
-                self.engine.ok("rm", "--force", self.name)
+                assert self.engine.remove(self.name).returncode == 0
             self.engine.wait_for(lambda: mark.exists() and mark.read_text(), "the hook")
             state = json.loads(mark.read_text())
         hook.unlink()
@@ -67,7 +67,7 @@ class TestPodman(EngineCases):
             second = self.engine.ok("run", "--pod", f"pod-{self.name}", "--rm", IMAGE, "readlink", "/proc/self/ns/net")
             assert first == second
         finally:
-            self.engine("pod", "rm", "--force", f"pod-{self.name}")
+            self.engine("pod", "rm", "--force", "--time", "0", f"pod-{self.name}")
 
     def test_user_namespace_maps_root(self):
         text = self.output("cat", "/proc/self/uid_map", options=["--uidmap", "0:100000:5000", "--gidmap", "0:100000:5000"])

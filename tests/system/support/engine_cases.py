@@ -47,6 +47,13 @@ class Terminal:
             if select.select([self.master], [], [], 0.2)[0]:
                 self.seen += os.read(self.master, 4096).decode()
 
+    def saw(self, word):
+        try:
+            self.read_until(word, seconds=0.2)
+        except AssertionError:
+            return False
+        return True
+
     def wait(self):
         status = self.client.wait(20)
         os.close(self.master)
@@ -61,7 +68,7 @@ class EngineCases:
         self.engine = engine
         self.name = unique()
         yield
-        engine("rm", "--force", self.name)
+        engine.remove(self.name)
 
     def run(self, *words, options=(), network="none", **settings):
         return self.engine(*self.engine.run_words("--network", network, *options, IMAGE, *words), **settings)
@@ -97,7 +104,7 @@ class EngineCases:
     def test_nothing_is_left_of_a_removed_container(self):
         identity = self.detached("sleep", "1000")
         assert self.engine.left_of(identity)
-        self.engine.ok("rm", "--force", self.name)
+        assert self.engine.remove(self.name).returncode == 0
         self.engine.wait_for(lambda: not self.engine.left_of(identity), "removal of all that the container had")
 
     def test_logs_of_a_detached_container(self):
@@ -148,8 +155,10 @@ class EngineCases:
         terminal.read_until("ready")
         terminal.type("hello\n")
         terminal.read_until("<hello>")
-        terminal.resize(33, 101)
-        terminal.read_until("followed")
+        # docker's client follows only once it has seen the container start; nobody tells when that is.
+        while not terminal.saw("followed"):
+            terminal.resize(33, 100)
+            terminal.resize(33, 101)
         assert terminal.wait() == 5
 
     def test_pause_stops_the_clock_and_unpause_starts_it(self):
@@ -166,7 +175,7 @@ class EngineCases:
     def test_a_paused_container_can_be_removed(self):
         self.detached("sleep", "1000")
         self.engine.ok("pause", self.name)
-        self.engine.ok("rm", "--force", self.name)
+        assert self.engine.remove(self.name).returncode == 0
 
     def test_kill_with_a_signal_is_128_and_its_number(self):
         self.detached("sleep", "1000")
@@ -194,7 +203,7 @@ class EngineCases:
 
     def test_all_processes_end_with_the_first_one(self):
         identity = self.detached("sh", "-c", "sleep 1000 & sleep 1000 & read line < /dev/zero", options=["--pid", "host"])
-        self.engine.ok("rm", "--force", self.name)
+        assert self.engine.remove(self.name).returncode == 0
         self.engine.wait_for(lambda: not self.engine.left_of(identity), "the end of every process")
 
     def test_top_lists_the_processes(self):

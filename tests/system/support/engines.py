@@ -37,8 +37,6 @@ class Engine:
         return self
 
     def __exit__(self, *_):
-        if self.daemon:
-            self.daemon.terminate()
         self.vault.close()
         if self.daemon:
             self.daemon.wait()
@@ -92,6 +90,9 @@ class Podman(Engine):
                        "--hooks-dir", self.hooks, "--runtime", self.runtime]
         self.ok("load", "--input", self.archive)
 
+    def remove(self, identity):
+        return self("rm", "--force", "--time", "0", identity)
+
     def run_words(self, *words):
         """What podman needs where hard limits are low."""
         return ["run", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", *words]
@@ -114,6 +115,9 @@ class Docker(Engine):
         self.shared = ["--config", self.folder / "client", "--host", socket]
         self.wait_for(lambda: self("version").returncode == 0, "answer of dockerd")
         self.ok("load", "--input", self.archive)
+
+    def remove(self, identity):
+        return self("rm", "--force", identity)
 
     def run_words(self, *words):
         return ["run", *words]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import weakref
 from pathlib import Path
 
 from . import private_host
@@ -11,9 +12,23 @@ from . import private_host
 FILE_PLACES = ("/run", "/dev/shm", "/dev/mqueue", "/var/lib/onggi", "/var/lock")
 
 
-def descendants(root=None):
-    """{pid: command line} of every living descendant; zombies that nobody else waits for are reaped on the way."""
-    root = root or os.getpid()
+_children = weakref.WeakSet()
+_popen_init = subprocess.Popen.__init__
+
+
+def _remember(self, *arguments, **settings):
+    _popen_init(self, *arguments, **settings)
+    _children.add(self)
+
+
+def watch_children():
+    """From now on adopted orphans can be told from children that somebody holds and will wait for."""
+    subprocess.Popen.__init__ = _remember
+
+
+def descendants():
+    """{pid: command line} of every living descendant; dead orphans that came to us are reaped on the way."""
+    root = os.getpid()
     parents, names, zombies = {}, {}, set()
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -34,7 +49,7 @@ def descendants(root=None):
         new = {pid for pid, parent in parents.items() if parent in ours} - ours
         ours |= new
         grown = bool(new)
-    held = {process.pid for process in subprocess._active}
+    held = {process.pid for process in _children if process.returncode is None}
     for pid in zombies & ours - held:
         if parents[pid] == os.getpid():
             try:

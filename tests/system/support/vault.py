@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Namespaces for a program with many helpers (an engine and its shims): when the vault closes, all of them end."""
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 from . import leaks, private_host
@@ -38,8 +40,12 @@ class Vault:
         return self.run("cat", "/proc/self/mountinfo").stdout
 
     def close(self):
-        self.holder.kill()
-        self.holder.wait()
+        # The kernel ends every other process of the namespace with the first one, and lets the first be waited for only when
+        # all were reaped: daemons that nsenter brought in are our orphans.
+        os.kill(self.first, signal.SIGKILL)
+        while self.holder.poll() is None:
+            leaks.descendants()
+            time.sleep(0.01)
         self.holder.stdout.close()
         # Engines keep their own groups ("docker", "libpod_parent") for the next container; for us they are leftovers.
         for point, _, _ in private_host.cgroup_hierarchies():
