@@ -10,9 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/text.h"
 #include "cli/probe.h"
 #include "network/link.h"
+#include "network/network.h"
 #include "network/ruleset.h"
 
 static const uint8_t test_mac[6] = { 0x02, 0x42, 0, 0, 0, 1 };
@@ -110,46 +111,55 @@ static void probe_pasta(struct probe_report *report)
         probe_add(report, found ? &there : &none, found ? "installed" : "not installed");
 }
 
+/* Only root sees the host's own rules. */
+static void probe_other_rules(struct probe_report *report)
+{
+        static const struct finding finding = {
+                .topic = "other rules",
+                .state = FINDING_LIMITED,
+                .cost = "instances may not reach outside, nor be reached",
+                .cure = "a rule in that chain that accepts packets from and to the interfaces onggi* and og-*",
+        };
+        _cleanup_list_ char **hints = NULL;
+        if (geteuid() || network_hints(&hints, NULL) < 0)
+                return;
+        for (char **hint = hints; hint && *hint; hint++)
+                probe_add(report, &finding, "%s", *hint);
+}
+
 void probe_network(struct probe_report *report)
 {
         static const struct {
                 struct finding finding;
                 int (*probe)(struct error *err);
                 const char *found;
-                bool only_root; /* an ordinary user's containers go through pasta */
         } probes[] = {
                 { { "network namespaces", FINDING_MISSING, "containers cannot have a network of their own",
                     "a kernel with CONFIG_NET_NS" },
                   private_network,
-                  "work",
-                  false },
+                  "work" },
                 { { "bridge", FINDING_LIMITED, "no networks: only --network none and host",
                     "modprobe bridge; a kernel with CONFIG_BRIDGE" },
                   bridge,
-                  "works",
-                  true },
+                  "works" },
                 { { "veth", FINDING_LIMITED, "no networks: only --network none and host",
                     "modprobe veth; a kernel with CONFIG_VETH" },
                   veth,
-                  "works",
-                  true },
+                  "works" },
                 { { "nftables", FINDING_LIMITED, "no published ports and no way to outside from networks",
                     "modprobe nf_tables nft_masq nft_nat; a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_MASQ" },
                   nftables,
-                  "works, with NAT",
-                  true },
+                  "works, with NAT" },
                 { { "tun", FINDING_LIMITED, "no network through pasta for ordinary users, none for virtual machines",
                     "modprobe tun" },
                   tap,
-                  "works",
-                  false },
+                  "works" },
         };
         for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
                 struct error err = { 0 };
-                if (probes[i].only_root && geteuid())
-                        continue;
                 probe_add_result(report, &probes[i].finding, probe_in_child(probes[i].probe, &err), probes[i].found,
                                  &err);
         }
         probe_pasta(report);
+        probe_other_rules(report);
 }

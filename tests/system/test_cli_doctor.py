@@ -86,7 +86,16 @@ def test_an_ordinary_user_is_told_what_holds_for_ordinary_users(doctor, private_
     topics = {finding["topic"]: finding for finding in report["Findings"]}
     assert topics["sub-ids"]["state"] == "missing"
     assert not report["Containers"] and done.returncode == 1
-    assert "bridge" not in topics
+    assert topics["bridge"]["state"] == "ok"  # in a user and network namespace
+
+
+def test_another_firewall_that_drops_forwarded_packets_is_pointed_out(doctor, private_host):
+    assert "other rules" not in doctor()[1]
+    subprocess.run(["nft", "add table inet strict; add chain inet strict guard { type filter hook forward priority 0; policy drop; }"],
+                   check=True)
+    containers, topics = doctor()
+    assert containers and "strict" in topics["other rules"][0]["found"]
+    subprocess.run(["nft", "delete table inet strict"], check=True)
 
 
 def test_doctor_leaves_no_link_mount_or_process_behind(doctor, no_leaks):

@@ -246,7 +246,7 @@ def test_stop_prints_the_name_and_takes_its_time_from_t(web):
 
 def test_kill_sends_the_signal_that_is_named(host):
     host.ok("run", "-d", "--network", "none", "--name", "one", IMAGE, "sh", "-c",
-            "trap 'echo got; exit 5' USR1; echo ready; while :; do read x; done < /dev/zero")
+            "trap 'echo got; exit 5' USR1; sleep 1000 & echo ready; wait")
     follow = host.popen("logs", "-f", "one", stdout=subprocess.PIPE)
     assert follow.stdout.readline() == "ready\n"
     assert host.ok("kill", "-s", "USR1", "one") == "one"
