@@ -102,7 +102,7 @@ def test_starting_takes_no_longer_than_a_few_other_programs(plain):
     names = {name for name in names if not name.startswith(("linux-vdso", "ld-linux", "libasan", "libubsan"))}
     if any("libasan" in line for line in libraries.splitlines()):
         pytest.skip("sanitized programs link more")
-    assert names <= {"libc", "libjansson", "libnettle", "libmnl", "libnftnl"}
+    assert names <= {"libc", "libjansson", "libm", "libnettle", "libmnl", "libnftnl"}
 
 
 # ---- Completion ----
