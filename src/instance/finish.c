@@ -97,8 +97,7 @@ static void take_member(json_t *state, const json_t *run, const char *key)
                 json_object_set(state, key, value);
 }
 
-/* Moves how it ended from the monitor's record to state.json. A record without an end is a monitor that was killed. */
-static int record_end(struct instance *instance, const json_t *run, struct error *err)
+bool instance_take_end(struct instance *instance, const json_t *run)
 {
         static const char *const members[] = { "started", "finished", "exit_code", "oom_killed", "error", "restart_count" };
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -114,7 +113,12 @@ static int record_end(struct instance *instance, const json_t *run, struct error
         }
         json_object_set_new(instance->state, "status", json_string("exited"));
         instance->status = INSTANCE_EXITED;
-        if (!ended)
+        return ended;
+}
+
+static int record_end(struct instance *instance, const json_t *run, struct error *err)
+{
+        if (!instance_take_end(instance, run))
                 event_of_instance(instance, "die");
         return instance_save_state(instance, true, err);
 }

@@ -35,6 +35,11 @@ int instance_lock(struct instance *instance, struct error *err);
  */
 int instance_finish(struct instance *instance, struct error *err);
 
+/*
+ * Moves how it ended from the monitor's record into instance->state. A record without an end is that of a monitor that was
+ * killed: returns false.
+ */
+bool instance_take_end(struct instance *instance, const json_t *run);
 /* Its part for the network alone. */
 int instance_release_network(struct instance *instance, struct error *err);
 /* Its part after instance_erase(): container and run files. */

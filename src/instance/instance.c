@@ -189,8 +189,11 @@ int instance_open(struct host *host, const char *id, struct instance **instance,
         return 0;
 }
 
-static bool alive(const json_t *run)
+/* A monitor that has written down the end is only about to go: what it ran is to be finished by whoever comes first. */
+static bool runs(const json_t *run)
 {
+        if (text_equal(json_string_value(json_object_get(run, "status")), "exited"))
+                return false;
         pid_t pid = (pid_t)json_integer_value(json_object_get(run, "monitor"));
         uint64_t start = (uint64_t)json_integer_value(json_object_get(run, "monitor_start"));
         int fd = start ? process_open(pid, start) : -ESRCH;
@@ -206,11 +209,10 @@ int instance_look(struct instance *instance, struct error *err)
         if (instance->status == INSTANCE_DEAD)
                 return 0;
         _cleanup_close_ int folder = run_folder_open(instance->host, instance->id);
-        json_t *run = NULL;
-        if (folder >= 0 && (json_read(folder, "run.json", &run, NULL) < 0 || !alive(run))) {
-                json_decref(run);
-                run = NULL;
-        }
+        json_t *record = NULL, *run = NULL;
+        if (folder >= 0 && !json_read(folder, "run.json", &record, NULL) && runs(record))
+                run = TAKE_PTR(record);
+        _cleanup_json_ json_t *ended = record;
         /* Read after run.json: whoever finishes a run writes state.json first and removes run.json then. */
         int r = read_state(instance, err);
         if (r < 0) {
@@ -219,6 +221,9 @@ int instance_look(struct instance *instance, struct error *err)
         }
         instance->run = run;
         instance->status = status_from(run ? run : instance->state, run ? INSTANCE_RUNNING : INSTANCE_EXITED);
+        /* Not finished yet, by us or by whoever is at it; what is shown is the truth already. */
+        if (ended)
+                instance_take_end(instance, ended);
         return !run && (folder >= 0 || json_is_true(json_object_get(instance->state, "transient")));
 }
 

@@ -170,7 +170,8 @@ int instance_wait(struct instance *instance, int *exit_code, struct error *err)
                 if (r != -EPIPE)
                         return r < 0 ? error_set(err, r, "%s", lost.text) : 0;
         }
-        int r = instance_refresh(instance, err);
+        /* Somebody may be finishing it: under the lock it is finished. */
+        int r = finish(instance, err);
         *exit_code = (int)json_integer_value(json_object_get(instance->state, "exit_code"));
         return r;
 }
@@ -178,10 +179,8 @@ int instance_wait(struct instance *instance, int *exit_code, struct error *err)
 int instance_stop(struct instance *instance, int signal, int timeout, struct error *err)
 {
         int connection = connection_open(instance, HELLO_EXIT | HELLO_FINISH, NULL);
-        if (connection < 0) {
-                int r = instance_refresh(instance, err);
-                return r == -ENOENT ? 0 : r;
-        }
+        if (connection < 0)
+                return finish(instance, err);
         int64_t milliseconds = timeout < 0 ? -1 : (int64_t)timeout * 1000;
         const int32_t numbers[] = { signal, milliseconds > INT32_MAX ? INT32_MAX : (int32_t)milliseconds };
         int r = message_send(connection, MESSAGE_STOP, numbers, 2, NULL, 0);
