@@ -40,7 +40,10 @@ bool address_equal(const struct address *a, const struct address *b);
 bool subnet_contains(const struct subnet *subnet, const struct address *address);
 bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 
-/* The subnet's address number `n`; hosts count from 1. Numbers beyond the subnet wrap within 64 bits: check them first. */
+/*
+ * The subnet's address number `n`; hosts count from 1. Numbers beyond the subnet wrap within 64 bits: check them
+ * first.
+ */
 struct address subnet_host(const struct subnet *subnet, uint64_t n);
 /* The number of an address that the subnet contains (its low 64 bits at most). */
 uint64_t subnet_number(const struct subnet *subnet, const struct address *address);

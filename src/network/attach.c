@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Attaching an instance to a network: the lease first, saved as the intent; then rules, bridge, names and the veth pair.
+ * Attaching an instance to a network: the lease first, saved as the intent; then rules, bridge, names and the veth
+ * pair.
  *
- * Whatever dies on the way leaves a lease, from which network_release() or network_repair() can tell what there may be to undo.
+ * Whatever dies on the way leaves a lease, from which network_release() or network_repair() can tell what there may
+ * be to undo.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,15 +28,15 @@ struct attach {
         const struct network_request *request;
         struct network network;
         struct leases leases;
-        struct lease lease;  /* its strings borrow from the fields below */
+        struct lease lease; /* its strings borrow from the fields below */
         char veth[16];
         char *names;
         char *extra_hosts;
         char *hosts_before;
         int namespace;
         int lock;
-        int bridge;          /* index */
-        bool saved;          /* the lease is in the file: a failure has to take it out */
+        int bridge; /* index */
+        bool saved; /* the lease is in the file: a failure has to take it out */
 };
 
 static void attach_clear(struct attach *attach)
@@ -81,8 +83,8 @@ static int read_request(struct attach *attach, struct error *err)
                 return r;
         if (getrandom(random, sizeof(random), 0) != sizeof(random))
                 return error_errno(err, "choosing an interface's name");
-        snprintf(attach->veth, sizeof(attach->veth), "ov%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3],
-                 random[4], random[5]);
+        snprintf(attach->veth, sizeof(attach->veth), "ov%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
+                 random[3], random[4], random[5]);
         lease->instance = request->instance;
         lease->veth = attach->veth;
         lease->hosts_file = request->hosts_file ? request->hosts_file : "";
@@ -103,8 +105,8 @@ static int settle_earlier(struct attach *attach, struct error *err)
         if (!r)
                 r = link_find(route, earlier->veth, &link, err);
         if (!r)
-                return error_set(err, -EEXIST, "the instance %s is on the network %s already", attach->request->instance,
-                                 attach->network.name);
+                return error_set(err, -EEXIST, "the instance %s is on the network %s already",
+                                 attach->request->instance, attach->network.name);
         if (r != -ENODEV)
                 return r;
         r = pasta_end(attach->networks, attach->request->instance, err);
@@ -232,7 +234,8 @@ static int reserve(struct attach *attach, struct error *err)
         test_point("network.bridge.raised");
         if (!networks->rootless)
                 conntrack_forget(&attach->lease);
-        r = hosts_update(networks, &attach->network, &attach->leases, attach->hosts_before, attach->request->instance, err);
+        r = hosts_update(networks, &attach->network, &attach->leases, attach->hosts_before, attach->request->instance,
+                         err);
         test_point("network.hosts.written");
         return r;
 }
@@ -274,8 +277,11 @@ static int furnish_inside(struct attach *attach, struct link *interface, struct 
 
 static int connect_veth(struct attach *attach, struct link *interface, struct error *err)
 {
-        const struct veth veth = { .name = attach->veth, .master = attach->bridge, .peer = "eth%d",
-                                   .peer_mac = attach->lease.mac, .peer_namespace = attach->namespace,
+        const struct veth veth = { .name = attach->veth,
+                                   .master = attach->bridge,
+                                   .peer = "eth%d",
+                                   .peer_mac = attach->lease.mac,
+                                   .peer_namespace = attach->namespace,
                                    .mtu = attach->network.mtu };
         struct netlink *route = attach->networks->route;
         link_veth_queue(route, &veth);
@@ -283,7 +289,8 @@ static int connect_veth(struct attach *attach, struct link *interface, struct er
                 link_port_hairpin_queue(route, attach->veth);
         int r = netlink_commit(route, NULL, NULL, "making a veth pair", err);
         if (r == -EXFULL)
-                return error_set(err, r, "the network %s is full: a bridge has at most 1023 ports", attach->network.name);
+                return error_set(err, r, "the network %s is full: a bridge has at most 1023 ports",
+                                 attach->network.name);
         if (r < 0)
                 return r;
         test_point("network.veth.made");
@@ -334,8 +341,9 @@ static int attach_instance(struct attach *attach, struct link *interface, struct
 int network_attach(struct networks *networks, const struct network_request *request, json_t **attachment,
                    struct error *err)
 {
-        __attribute__((cleanup(attach_clear))) struct attach attach = { .networks = networks, .request = request,
-                                                                        .namespace = -1, .lock = -1 };
+        __attribute__((cleanup(attach_clear))) struct attach attach = {
+                .networks = networks, .request = request, .namespace = -1, .lock = -1
+        };
         struct link interface;
         int r = attach_instance(&attach, &interface, err);
         if (!r) {

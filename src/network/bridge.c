@@ -124,8 +124,10 @@ static int check_routes(struct netlink *route, const struct network *network, in
         int r = route_each(route, check_route, &overlap, err);
         if (r < 0 || !overlap.other)
                 return r;
-        return error_set(err, -EADDRINUSE, "the subnet %s of the network %s overlaps a route of the host through %s; make "
-                         "the network anew with another subnet", subnet_format(&network->subnet, subnet), network->name,
+        return error_set(err, -EADDRINUSE,
+                         "the subnet %s of the network %s overlaps a route of the host through %s; make "
+                         "the network anew with another subnet",
+                         subnet_format(&network->subnet, subnet), network->name,
                          if_indextoname((unsigned)overlap.other, name) ? name : "?");
 }
 
@@ -159,7 +161,8 @@ static int make_bridge(struct networks *networks, const struct network *network,
         return r;
 }
 
-static int find_or_make(struct networks *networks, const struct network *network, struct link *bridge, struct error *err)
+static int find_or_make(struct networks *networks, const struct network *network, struct link *bridge,
+                        struct error *err)
 {
         int r = link_find(networks->route, network->bridge, bridge, err);
         if (r == -ENODEV)

@@ -10,7 +10,7 @@ struct flow {
         const struct nlattr *original; /* CTA_TUPLE_ORIG */
         const struct nlattr *zone;
         uint8_t protocol;
-        uint16_t port;                 /* that it was sent to */
+        uint16_t port; /* that it was sent to */
 };
 
 static int read_protocol(const struct nlattr *attribute, void *data)

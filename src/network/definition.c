@@ -113,8 +113,10 @@ static int load(struct networks *networks, const char *name, struct network *net
         _cleanup_json_ json_t *document = NULL;
         char file[80];
         if (!network_name_valid(name))
-                return error_set(err, -EINVAL, "\"%s\" is no name for a network: letters, digits, '_', '.' and '-', at "
-                                 "most 63", name);
+                return error_set(err, -EINVAL,
+                                 "\"%s\" is no name for a network: letters, digits, '_', '.' and '-', at "
+                                 "most 63",
+                                 name);
         snprintf(file, sizeof(file), "%s.json", name);
         int r = json_read(networks->definitions, file, &document, err);
         if (r == -ENOENT)

@@ -11,7 +11,7 @@
 
 struct network {
         char name[64];
-        char id[17];      /* 16 hex digits */
+        char id[17]; /* 16 hex digits */
         char bridge[16];
         struct subnet subnet, subnet6;    /* subnet6.base.family 0: none */
         struct address gateway, gateway6; /* the bridge's own addresses */
@@ -38,8 +38,8 @@ typedef int (*network_reader)(const struct network *network, void *data);
 int network_each(struct networks *networks, network_reader reader, void *data, struct error *err);
 
 /*
- * Makes a definition of what the user asked for: checks it, fills in what was left open and refuses what collides with another network
- * or with a route of the host. Nothing is written.
+ * Makes a definition of what the user asked for: checks it, fills in what was left open and refuses what collides
+ * with another network or with a route of the host. Nothing is written.
  */
 int network_design(struct networks *networks, const struct network_settings *settings, struct network *network,
                    struct error *err);

@@ -14,8 +14,8 @@ char *names_join(const char *const *names, struct error *err)
                 if (!*names[i])
                         continue;
                 if (!hosts_name_valid(names[i])) {
-                        error_set(err, -EINVAL, "\"%s\" cannot be a name on a network: letters, digits, '_', '.' and '-'",
-                                  names[i]);
+                        error_set(err, -EINVAL,
+                                  "\"%s\" cannot be a name on a network: letters, digits, '_', '.' and '-'", names[i]);
                         return NULL;
                 }
                 text_append(&text, text.length ? " " : "");
@@ -47,9 +47,10 @@ static json_t *describe_ports(const struct lease *lease)
         for (size_t i = 0; i < lease->port_count; i++) {
                 const struct published_port *port = &lease->ports[i];
                 for (int n = 0; n < port->count; n++)
-                        json_array_append_new(ports, json_pack("{s:s, s:i, s:i, s:s}", "host_address", port->host_address,
-                                                               "host", port->host + n, "container", port->container + n,
-                                                               "protocol", port->udp ? "udp" : "tcp"));
+                        json_array_append_new(ports,
+                                              json_pack("{s:s, s:i, s:i, s:s}", "host_address", port->host_address,
+                                                        "host", port->host + n, "container", port->container + n,
+                                                        "protocol", port->udp ? "udp" : "tcp"));
         }
         return ports;
 }

@@ -97,11 +97,13 @@ static int choose_subnet6(const struct taken *taken, struct subnet *subnet, stru
         return 0;
 }
 
-static int read_subnet(const struct taken *taken, const char *text, int family, struct subnet *subnet, struct error *err)
+static int read_subnet(const struct taken *taken, const char *text, int family, struct subnet *subnet,
+                       struct error *err)
 {
         if (subnet_parse(text, subnet) < 0 || subnet->base.family != family)
                 return error_set(err, -EINVAL, "\"%s\" is not an %s subnet; for example %s", text,
-                                 family == AF_INET ? "IPv4" : "IPv6", family == AF_INET ? "10.89.5.0/24" : "fd00:5::/64");
+                                 family == AF_INET ? "IPv4" : "IPv6",
+                                 family == AF_INET ? "10.89.5.0/24" : "fd00:5::/64");
         if (subnet_last_host(subnet) < 2)
                 return error_set(err, -EINVAL, "the subnet %s has no room for a gateway and a host", text);
         const char *owner = taken_by(taken, subnet);
@@ -153,11 +155,13 @@ static int design_labels(char *const *labels, struct network *network, struct er
         network->labels = json_object();
         for (size_t i = 0; labels && labels[i]; i++) {
                 const char *equals = strchr(labels[i], '=');
-                _cleanup_free_ char *key = equals ? strndup(labels[i], (size_t)(equals - labels[i])) : strdup(labels[i]);
+                _cleanup_free_ char *key =
+                        equals ? strndup(labels[i], (size_t)(equals - labels[i])) : strdup(labels[i]);
                 if (!key)
                         return error_memory(err);
                 if (!*key || json_object_set_new(network->labels, key, json_string(equals ? equals + 1 : "")) < 0)
-                        return error_set(err, -EINVAL, "the label \"%s\" is not of the form key=value in UTF-8", labels[i]);
+                        return error_set(err, -EINVAL, "the label \"%s\" is not of the form key=value in UTF-8",
+                                         labels[i]);
         }
         return network->labels ? 0 : error_memory(err);
 }
@@ -167,8 +171,10 @@ static int design_bridge(struct networks *networks, const struct network_setting
 {
         if (settings->bridge) {
                 if (strlen(settings->bridge) > 15 || !network_name_valid(settings->bridge))
-                        return error_set(err, -EINVAL, "\"%s\" is no name for a bridge: at most 15 letters, digits, '_', "
-                                         "'.' and '-'", settings->bridge);
+                        return error_set(err, -EINVAL,
+                                         "\"%s\" is no name for a bridge: at most 15 letters, digits, '_', "
+                                         "'.' and '-'",
+                                         settings->bridge);
                 strcpy(network->bridge, settings->bridge);
         } else if (!strcmp(settings->name, DEFAULT_NETWORK)) {
                 strcpy(network->bridge, networks->default_bridge);
@@ -185,8 +191,10 @@ int network_design(struct networks *networks, const struct network_settings *set
         _cleanup_network_ struct network made = { .internal = settings->internal, .mtu = settings->mtu };
         uint64_t id;
         if (!network_name_valid(settings->name))
-                return error_set(err, -EINVAL, "\"%s\" is no name for a network: letters, digits, '_', '.' and '-', at "
-                                 "most 63", settings->name);
+                return error_set(err, -EINVAL,
+                                 "\"%s\" is no name for a network: letters, digits, '_', '.' and '-', at "
+                                 "most 63",
+                                 settings->name);
         if (settings->mtu && (settings->mtu < 68 || settings->mtu > 65535))
                 return error_set(err, -EINVAL, "an MTU of %u is out of range: 68 to 65535", settings->mtu);
         strcpy(made.name, settings->name);

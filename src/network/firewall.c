@@ -12,7 +12,7 @@
 
 /* nft's numbers for types (its include/datatype.h); a concatenation has six bits a part. */
 enum { TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_PROTOCOL = 12, TYPE_PORT = 13, TYPE_INTERFACE = 41 };
-#define PAIR(a, b) ((uint32_t)(a) << 6 | (b))
+#define PAIR(a, b)      ((uint32_t)(a) << 6 | (b))
 #define TRIPLE(a, b, c) (PAIR(a, b) << 6 | (c))
 
 enum set { BRIDGES, INTERNAL, PORTS4, PORTS4_AT, PORTS6, PORTS6_AT, SET_COUNT };
@@ -21,12 +21,17 @@ static const struct set_spec sets[SET_COUNT] = {
         [BRIDGES] = { "bridges", TYPE_INTERFACE, IFNAMSIZ, 0, 0, true },
         [INTERNAL] = { "internal", TYPE_INTERFACE, IFNAMSIZ, 0, 0, true },
         [PORTS4] = { "ports4", PAIR(TYPE_PROTOCOL, TYPE_PORT), 8, PAIR(TYPE_IPV4, TYPE_PORT), 8, false },
-        [PORTS4_AT] = { "ports4_at", TRIPLE(TYPE_IPV4, TYPE_PROTOCOL, TYPE_PORT), 12, PAIR(TYPE_IPV4, TYPE_PORT), 8, false },
+        [PORTS4_AT] = { "ports4_at", TRIPLE(TYPE_IPV4, TYPE_PROTOCOL, TYPE_PORT), 12, PAIR(TYPE_IPV4, TYPE_PORT), 8,
+                        false },
         [PORTS6] = { "ports6", PAIR(TYPE_PROTOCOL, TYPE_PORT), 8, PAIR(TYPE_IPV6, TYPE_PORT), 20, false },
-        [PORTS6_AT] = { "ports6_at", TRIPLE(TYPE_IPV6, TYPE_PROTOCOL, TYPE_PORT), 24, PAIR(TYPE_IPV6, TYPE_PORT), 20, false },
+        [PORTS6_AT] = { "ports6_at", TRIPLE(TYPE_IPV6, TYPE_PROTOCOL, TYPE_PORT), 24, PAIR(TYPE_IPV6, TYPE_PORT), 20,
+                        false },
 };
 
-/* Priorities as nft names them: raw is -300, dstnat -100, filter 0, srcnat 100; the last is behind all address translation. */
+/*
+ * Priorities as nft names them: raw is -300, dstnat -100, filter 0, srcnat 100; the last is behind all address
+ * translation.
+ */
 static const struct chain_spec chains[] = {
         { "from-loopback", "filter", NF_INET_LOCAL_OUT, -300 },
         { "to-loopback", "filter", NF_INET_LOCAL_IN, 200 },
@@ -47,10 +52,24 @@ struct family {
         struct address localhost;
 };
 static const struct family families[] = {
-        { AF_INET, NFPROTO_IPV4, 4, 12, 16, PORTS4, PORTS4_AT, { { AF_INET, { 127 } }, 8 },
+        { AF_INET,
+          NFPROTO_IPV4,
+          4,
+          12,
+          16,
+          PORTS4,
+          PORTS4_AT,
+          { { AF_INET, { 127 } }, 8 },
           { AF_INET, { 127, 0, 0, 1 } } },
-        { AF_INET6, NFPROTO_IPV6, 16, 8, 24, PORTS6, PORTS6_AT,
-          { { AF_INET6, { [15] = 1 } }, 128 }, { AF_INET6, { [15] = 1 } } },
+        { AF_INET6,
+          NFPROTO_IPV6,
+          16,
+          8,
+          24,
+          PORTS6,
+          PORTS6_AT,
+          { { AF_INET6, { [15] = 1 } }, 128 },
+          { AF_INET6, { [15] = 1 } } },
 };
 
 static void match_family(struct rule *rule, const struct family *family)
@@ -91,7 +110,8 @@ static void match_subnet(struct rule *rule, const struct family *family, uint32_
         compare_subnet(rule, family, operation, subnet);
 }
 
-static void match_address(struct rule *rule, const struct family *family, uint32_t offset, const struct address *address)
+static void match_address(struct rule *rule, const struct family *family, uint32_t offset,
+                          const struct address *address)
 {
         rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
         rule_compare(rule, NFT_CMP_EQ, address->bytes, family->size);
@@ -158,7 +178,10 @@ static void add_from_loopback(struct ruleset *ruleset, const struct network *net
         rule_end(&rule);
 }
 
-/* iifname "bridge" ip saddr 127.0.0.0/8 ip daddr <gateway>: ip daddr set 127.0.0.1. Only translated answers look like this. */
+/*
+ * iifname "bridge" ip saddr 127.0.0.0/8 ip daddr <gateway>: ip daddr set 127.0.0.1. Only translated answers look like
+ * this.
+ */
 static void add_to_loopback(struct ruleset *ruleset, const struct network *network, const struct family *family,
                             const struct address *gateway)
 {
@@ -294,7 +317,9 @@ static void add_frame(struct ruleset *ruleset)
                 ruleset_add_set(ruleset, &sets[i]);
         for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
                 ruleset_add_chain(ruleset, &chains[i]);
-        /* What was there goes: this transaction says all there is to say. The chains stay, as unhooking them is slow. */
+        /*
+         * What was there goes: this transaction says all there is to say. The chains stay, as unhooking them is slow.
+         */
         for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
                 ruleset_flush_chain(ruleset, chains[i].name);
         for (size_t i = 0; i < SET_COUNT; i++)

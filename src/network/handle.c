@@ -66,8 +66,12 @@ int networks_open(const char *root, const char *state, bool rootless, struct net
         struct networks *self = calloc(1, sizeof(*self));
         if (!self)
                 return error_memory(err);
-        *self = (struct networks){ .root = strdup(root), .state = strdup(state), .rootless = rootless, .definitions = -1,
-                                   .leases = -1, .pins = -1 };
+        *self = (struct networks){ .root = strdup(root),
+                                   .state = strdup(state),
+                                   .rootless = rootless,
+                                   .definitions = -1,
+                                   .leases = -1,
+                                   .pins = -1 };
         int r = self->root && self->state ? 0 : error_memory(err);
         if (!r)
                 r = open_folder(root, "networks", 0755, &self->definitions, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What else on the host stands in the way of networks: other tables' forward chains that drop what they do not know. Every
- * base chain of a hook is asked, so an "accept" of ours cannot overrule them.
+ * What else on the host stands in the way of networks: other tables' forward chains that drop what they do not know.
+ * Every base chain of a hook is asked, so an "accept" of ours cannot overrule them.
  */
 #include <errno.h>
 #include <libnftnl/chain.h>
@@ -35,10 +35,12 @@ static int read_chain(const struct nlmsghdr *message, void *data)
             nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM) != NF_INET_FORWARD ||
             nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) != NF_DROP)
                 return 0;
-        return list_printf(hints, "the chain %s of the nftables table %s %s drops forwarded packets that it has no rule for; "
+        return list_printf(hints,
+                           "the chain %s of the nftables table %s %s drops forwarded packets that it has no rule for; "
                            "instances reach outside and are reached through published ports only if it accepts packets "
-                           "from and to their bridges (onggi0, og-*)", nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME),
-                           family_name(family), nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE));
+                           "from and to their bridges (onggi0, og-*)",
+                           nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME), family_name(family),
+                           nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE));
 }
 
 int network_hints(char ***hints, struct error *err)

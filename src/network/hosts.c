@@ -124,8 +124,8 @@ int hosts_write(const char *path, const struct hosts_content *content, bool make
 {
         struct stat status;
         size_t length = content->head.length + content->block_length;
-        _cleanup_close_ int fd = open(path, O_WRONLY | (make ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
-                                      0644);
+        _cleanup_close_ int fd =
+                open(path, O_WRONLY | (make ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0644);
         if (fd < 0 || fstat(fd, &status) < 0)
                 return error_errno(err, "the hosts file %s", path);
         if (!S_ISREG(status.st_mode))

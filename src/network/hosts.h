@@ -2,8 +2,9 @@
 /*
  * The hosts files of attached instances: how each resolves the others' names.
  *
- * A file is bound over the instance's /etc/hosts, so it is changed in place, never replaced; and only from the first line that differs, so
- * a reader inside sees at worst a list that is cut there. The instance may write to its file too; what it wrote is lost at the next change.
+ * A file is bound over the instance's /etc/hosts, so it is changed in place, never replaced; and only from the first
+ * line that differs, so a reader inside sees at worst a list that is cut there. The instance may write to its file
+ * too; what it wrote is lost at the next change.
  */
 #pragma once
 
@@ -18,7 +19,7 @@ void hosts_head(const char *extra_hosts, const struct address *gateway, struct t
 /* What a file is to hold: a head of its own, then the lines of its networks. */
 struct hosts_content {
         struct text head;
-        const char *block;    /* of the only network, borrowed; NULL: all is in the head */
+        const char *block; /* of the only network, borrowed; NULL: all is in the head */
         size_t block_length;
         size_t kept;          /* the first bytes of the block that are the same as before */
         size_t before_length; /* of the block before; meaningless where kept is 0 */
@@ -33,12 +34,12 @@ int hosts_extra_check(const char *line, struct error *err);
 bool hosts_name_valid(const char *name);
 
 /*
- * Brings the files of all that have a lease in the network up to date. `before` is hosts_block() as it was before the leases changed (NULL:
- * unknown), so that only what differs is written. Only the file of `instance` (may be NULL) is made if missing and must be
- * written for success: another may be on its way out.
+ * Brings the files of all that have a lease in the network up to date. `before` is hosts_block() as it was before the
+ * leases changed (NULL: unknown), so that only what differs is written. Only the file of `instance` (may be NULL) is
+ * made if missing and must be written for success: another may be on its way out.
  *
- * On a network with many, the others' files are left behind and written by a process some milliseconds later: the file
- * <state>/networks/<name>.names holds the block that they have until then.
+ * On a network with many, the others' files are left behind and written by a process some milliseconds later: the
+ * file <state>/networks/<name>.names holds the block that they have until then.
  */
 int hosts_update(struct networks *networks, const struct network *network, const struct leases *leases,
                  const char *before, const char *instance, struct error *err);

@@ -147,8 +147,10 @@ int leases_parse(char *data, const char *what, struct leases *leases, struct err
         if (!r && (!line || rest))
                 r = -EINVAL;
         if (r < 0) {
-                error_set(err, r == -ENOMEM ? r : -EBADMSG, "%s: line %zu is not a lease; stop the network's instances and "
-                          "remove the file", what, leases->count + 1);
+                error_set(err, r == -ENOMEM ? r : -EBADMSG,
+                          "%s: line %zu is not a lease; stop the network's instances and "
+                          "remove the file",
+                          what, leases->count + 1);
                 leases_clear(leases);
                 return r == -ENOMEM ? r : -EBADMSG;
         }
@@ -262,12 +264,13 @@ static int check_address(const struct leases *leases, const struct network *netw
         uint64_t number = subnet_number(subnet, address);
         address_format(address, text);
         if (!subnet_contains(subnet, address) || !number || number > subnet_last_host(subnet))
-                return error_set(err, -EINVAL, "the address %s is not one of a host in the subnet %s of the network %s", text,
-                                 subnet->base.family ? subnet_format(subnet, subnet_text) : "(none)", network->name);
+                return error_set(err, -EINVAL, "the address %s is not one of a host in the subnet %s of the network %s",
+                                 text, subnet->base.family ? subnet_format(subnet, subnet_text) : "(none)",
+                                 network->name);
         const char *owner = holder(leases, network, address);
         if (owner)
-                return error_set(err, -EADDRINUSE, "the address %s of the network %s is in use by %s", text, network->name,
-                                 owner);
+                return error_set(err, -EADDRINUSE, "the address %s of the network %s is in use by %s", text,
+                                 network->name, owner);
         return 0;
 }
 
@@ -292,7 +295,8 @@ int leases_assign(struct leases *leases, const struct network *network, struct l
         if (lease->address.family) {
                 r = check_address(leases, network, &network->subnet, &lease->address, err);
         } else {
-                r = choose_address(leases, network, &network->subnet, leases->next ? leases->next : 1, &lease->address, err);
+                r = choose_address(leases, network, &network->subnet, leases->next ? leases->next : 1, &lease->address,
+                                   err);
                 if (!r)
                         leases->next = subnet_number(&network->subnet, &lease->address) + 1;
         }

@@ -2,10 +2,11 @@
 /*
  * The leases of one network: which instance has which address, interface, names and published ports there.
  *
- * They are the file <state>/networks/<network>.leases, read and replaced as a whole under networks_lock(). One line a lease, so
- * that a thousand of them are read in well under a millisecond: fields divided by tabs, in the order of struct lease; "-" stands
- * for an empty one; control characters and '%' inside a field are written %xx. The first line is "next <number>": where the search
- * for a free address goes on, so that an address rests for as long as possible before somebody else gets it.
+ * They are the file <state>/networks/<network>.leases, read and replaced as a whole under networks_lock(). One line a
+ * lease, so that a thousand of them are read in well under a millisecond: fields divided by tabs, in the order of
+ * struct lease; "-" stands for an empty one; control characters and '%' inside a field are written %xx. The first
+ * line is "next <number>": where the search for a free address goes on, so that an address rests for as long as
+ * possible before somebody else gets it.
  */
 #pragma once
 
@@ -17,11 +18,11 @@ struct lease {
         const char *instance;
         struct address address, address6; /* address6.family 0: none */
         uint8_t mac[6];
-        const char *veth;                 /* the host's end; a name of its own for each attachment */
-        const char *hosts_file;           /* "": none */
-        const char *names;                /* divided by single spaces; "": none */
-        const char *extra_hosts;          /* "name:address", divided by single spaces */
-        struct published_port *ports;     /* owned by the struct leases */
+        const char *veth;             /* the host's end; a name of its own for each attachment */
+        const char *hosts_file;       /* "": none */
+        const char *names;            /* divided by single spaces; "": none */
+        const char *extra_hosts;      /* "name:address", divided by single spaces */
+        struct published_port *ports; /* owned by the struct leases */
         size_t port_count;
 };
 

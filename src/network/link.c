@@ -37,17 +37,10 @@ static int read_link_attribute(const struct nlattr *attribute, void *data)
 {
         struct link *link = data;
         switch (mnl_attr_get_type(attribute)) {
-        case IFLA_IFNAME:
-                strncpy(link->name, mnl_attr_get_str(attribute), sizeof(link->name) - 1);
-                break;
-        case IFLA_MASTER:
-                link->master = (int)mnl_attr_get_u32(attribute);
-                break;
-        case IFLA_MTU:
-                link->mtu = mnl_attr_get_u32(attribute);
-                break;
-        case IFLA_LINKINFO:
-                return mnl_attr_parse_nested(attribute, read_kind, link->kind);
+        case IFLA_IFNAME: strncpy(link->name, mnl_attr_get_str(attribute), sizeof(link->name) - 1); break;
+        case IFLA_MASTER: link->master = (int)mnl_attr_get_u32(attribute); break;
+        case IFLA_MTU: link->mtu = mnl_attr_get_u32(attribute); break;
+        case IFLA_LINKINFO: return mnl_attr_parse_nested(attribute, read_kind, link->kind);
         }
         return MNL_CB_OK;
 }
@@ -248,12 +241,8 @@ static int read_route_attribute(const struct nlattr *attribute, void *data)
                         memcpy(found->destination.base.bytes, mnl_attr_get_payload(attribute),
                                mnl_attr_get_payload_len(attribute));
                 break;
-        case RTA_OIF:
-                found->index = (int)mnl_attr_get_u32(attribute);
-                break;
-        case RTA_TABLE:
-                found->table = mnl_attr_get_u32(attribute);
-                break;
+        case RTA_OIF: found->index = (int)mnl_attr_get_u32(attribute); break;
+        case RTA_TABLE: found->table = mnl_attr_get_u32(attribute); break;
         }
         return MNL_CB_OK;
 }

@@ -2,8 +2,8 @@
 /*
  * Network interfaces, their addresses and routes, as rtnetlink(7) requests.
  *
- * The functions named …_queue only queue a request on the socket; netlink_commit() carries out all that is queued, in order. Interfaces
- * are those of the network namespace that the socket was opened in.
+ * The functions named …_queue only queue a request on the socket; netlink_commit() carries out all that is queued, in
+ * order. Interfaces are those of the network namespace that the socket was opened in.
  */
 #pragma once
 
@@ -16,11 +16,11 @@
 
 struct link {
         int index;
-        int master;      /* index of the bridge that it is a port of, 0: none */
-        bool up;         /* administratively */
+        int master; /* index of the bridge that it is a port of, 0: none */
+        bool up;    /* administratively */
         uint32_t mtu;
         char name[IFNAMSIZ];
-        char kind[16];   /* "bridge", "veth", …; "" for hardware */
+        char kind[16]; /* "bridge", "veth", …; "" for hardware */
 };
 
 /* -ENODEV, without a text, where there is none of that name. */
@@ -32,11 +32,14 @@ int link_each(struct netlink *netlink, link_reader reader, void *data, struct er
 
 void link_bridge_queue(struct netlink *netlink, const char *name, const uint8_t mac[static 6], unsigned mtu);
 
-/* A pair of interfaces: `name` here, up, as a port of `master`; `peer`, down, in the namespace of descriptor `peer_namespace`. */
+/*
+ * A pair of interfaces: `name` here, up, as a port of `master`; `peer`, down, in the namespace of descriptor
+ * `peer_namespace`.
+ */
 struct veth {
         const char *name;
         int master;
-        const char *peer;         /* may be a pattern: "eth%d" */
+        const char *peer; /* may be a pattern: "eth%d" */
         const uint8_t *peer_mac;
         int peer_namespace;
         unsigned mtu; /* 0: the kernel's */
@@ -45,7 +48,10 @@ void link_veth_queue(struct netlink *netlink, const struct veth *veth);
 
 void link_up_queue(struct netlink *netlink, int index);
 void link_delete_queue(struct netlink *netlink, int index);
-/* A bridge's port that takes and gives nothing any more: at once, where deleting it would wait for the kernel's readers. */
+/*
+ * A bridge's port that takes and gives nothing any more: at once, where deleting it would wait for the kernel's
+ * readers.
+ */
 void link_port_disable_queue(struct netlink *netlink, const char *name);
 /* A port that also gives back what it took: for an instance that speaks to itself through a port that it publishes. */
 void link_port_hairpin_queue(struct netlink *netlink, const char *name);

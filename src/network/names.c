@@ -96,7 +96,7 @@ static size_t common_prefix(const char *a, const char *b)
 /* What the files have in common. */
 struct change {
         const struct views *views;
-        size_t block_length;  /* of the network that changes */
+        size_t block_length; /* of the network that changes */
         size_t kept;
         size_t before_length;
 };
@@ -159,7 +159,7 @@ static int write_files(struct networks *networks, const struct network *network,
 }
 
 /* With fewer, writing at once costs less than a process does. */
-#define FEW_FILES 32
+#define FEW_FILES       32
 #define BLOCK_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 static void behind_name(const struct network *network, char name[static 80])
@@ -175,8 +175,7 @@ static char *read_behind(struct networks *networks, const struct network *networ
         return file_read(networks->leases, name, BLOCK_BYTES_MAX, &block, NULL, NULL) < 0 ? NULL : block;
 }
 
-static int leave_behind(struct networks *networks, const struct network *network, const char *before,
-                        struct error *err)
+static int leave_behind(struct networks *networks, const struct network *network, const char *before, struct error *err)
 {
         char name[80];
         behind_name(network, name);

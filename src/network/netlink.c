@@ -2,12 +2,13 @@
 #include "network/netlink.h"
 
 #include <linux/netlink.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#define FIRST_ROOM ((size_t)64 * 1024)
+#define FIRST_ROOM  ((size_t)64 * 1024)
 #define ANSWER_ROOM ((size_t)64 * 1024)
 
 struct netlink {
@@ -18,7 +19,7 @@ struct netlink {
         struct nlmsghdr *last; /* the message that is being built, NULL: none */
         uint32_t sequence;
         bool failed;
-        char answers[ANSWER_ROOM];
+        alignas(struct nlmsghdr) char answers[ANSWER_ROOM];
 };
 
 int netlink_open(int bus, struct netlink **netlink, struct error *err)
@@ -35,7 +36,10 @@ int netlink_open(int bus, struct netlink **netlink, struct error *err)
                 netlink_close(self);
                 return err ? err->code : -EIO;
         }
-        /* Explanations are a convenience of newer kernels: older ones refuse these options, and nothing is lost by it. */
+        /*
+         * Explanations are a convenience of newer kernels: older ones refuse these options, and nothing is lost by
+         * it.
+         */
         mnl_socket_setsockopt(self->socket, NETLINK_EXT_ACK, &(int){ 1 }, sizeof(int));
         mnl_socket_setsockopt(self->socket, NETLINK_CAP_ACK, &(int){ 1 }, sizeof(int));
         *netlink = self;

@@ -2,10 +2,10 @@
 /*
  * A netlink socket, through libmnl: requests are queued, then sent together and answered together.
  *
- * Owned by whoever opened it; it speaks to the network namespace that the thread was in at netlink_open(). The kernel works
- * through a batch while sendmsg(2) runs, so netlink_commit() never waits for anything but the kernel's own work. A request
- * that could not be queued for want of memory is remembered and reported by netlink_commit(). Protocol: netlink(7),
- * rtnetlink(7); errors carry the kernel's own explanation (NETLINK_EXT_ACK) where it gives one.
+ * Owned by whoever opened it; it speaks to the network namespace that the thread was in at netlink_open(). The kernel
+ * works through a batch while sendmsg(2) runs, so netlink_commit() never waits for anything but the kernel's own
+ * work. A request that could not be queued for want of memory is remembered and reported by netlink_commit().
+ * Protocol: netlink(7), rtnetlink(7); errors carry the kernel's own explanation (NETLINK_EXT_ACK) where it gives one.
  */
 #pragma once
 
@@ -28,8 +28,8 @@ DEFINE_CLEANUP(netlink, struct netlink, netlink_close)
 #define NETLINK_MESSAGE_ROOM 8192
 
 /*
- * Queues a message of `type` with `flags` besides NLM_F_REQUEST. The caller appends payload and attributes with mnl_…_put();
- * the message is valid until the next call with this socket. Never NULL.
+ * Queues a message of `type` with `flags` besides NLM_F_REQUEST. The caller appends payload and attributes with
+ * mnl_…_put(); the message is valid until the next call with this socket. Never NULL.
  */
 struct nlmsghdr *netlink_request(struct netlink *netlink, uint16_t type, uint16_t flags);
 
@@ -37,8 +37,9 @@ struct nlmsghdr *netlink_request(struct netlink *netlink, uint16_t type, uint16_
 typedef int (*netlink_reader)(const struct nlmsghdr *message, void *data);
 
 /*
- * Sends what is queued and reads all answers. `reader` may be NULL where none but acknowledgements are expected. Returns 0 or
- * the first failure's negative errno with "<what>: <the kernel's explanation>" in *err; the queue is empty afterwards.
+ * Sends what is queued and reads all answers. `reader` may be NULL where none but acknowledgements are expected.
+ * Returns 0 or the first failure's negative errno with "<what>: <the kernel's explanation>" in *err; the queue is
+ * empty afterwards.
  */
 int netlink_commit(struct netlink *netlink, netlink_reader reader, void *data, const char *what, struct error *err);
 

@@ -36,7 +36,8 @@ int network_create(struct networks *networks, const struct network_settings *set
         static const char *const modes[] = { "host", "none", "container", "bridge" };
         for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
                 if (!strcmp(settings->name, modes[i]))
-                        return error_set(err, -EINVAL, "\"%s\" is a way of networking, not a name for a network", modes[i]);
+                        return error_set(err, -EINVAL, "\"%s\" is a way of networking, not a name for a network",
+                                         modes[i]);
         _cleanup_close_ int lock = networks_lock(networks, err);
         if (lock < 0)
                 return lock;

@@ -18,9 +18,9 @@
 
 /* What the instance sees; pasta translates it to connections of the user's own. */
 #define INTERFACE "pasta0"
-#define ADDRESS "10.0.2.100"
-#define PREFIX "24"
-#define GATEWAY "10.0.2.2"
+#define ADDRESS   "10.0.2.100"
+#define PREFIX    "24"
+#define GATEWAY   "10.0.2.2"
 
 static char *pid_file(struct networks *networks, const char *instance)
 {
@@ -44,9 +44,9 @@ static int port_arguments(const struct lease *lease, bool udp, char ***arguments
                 any = true;
                 r = list_append(arguments, udp ? "-u" : "-t");
                 if (!r)
-                        r = list_printf(arguments, "%s%s%u-%u:%u-%u", port->host_address, port->host_address[0] ? "/" : "",
-                                        port->host, port->host + port->count - 1, port->container,
-                                        port->container + port->count - 1);
+                        r = list_printf(arguments, "%s%s%u-%u:%u-%u", port->host_address,
+                                        port->host_address[0] ? "/" : "", port->host, port->host + port->count - 1,
+                                        port->container, port->container + port->count - 1);
         }
         if (!r && !any && !(r = list_append(arguments, udp ? "-u" : "-t")))
                 r = list_append(arguments, "none");
@@ -57,9 +57,11 @@ static int arguments_make(const struct lease *lease, const char *pin, const char
                           struct error *err)
 {
         /* Left to itself pasta forwards every port that anything binds, in both directions. */
-        const char *const fixed[] = { "pasta", "--quiet", "--config-net", "--netns-only", "--no-map-gw", "-T", "none", "-U",
-                                      "none", "-I", INTERFACE, "-a", ADDRESS, "-n", PREFIX, "-g", GATEWAY, "--netns", pin,
-                                      "--pid", pid };
+        const char *const fixed[] = {
+                "pasta", "--quiet", "--config-net", "--netns-only", "--no-map-gw", "-T",    "none",
+                "-U",    "none",    "-I",           INTERFACE,      "-a",          ADDRESS, "-n",
+                PREFIX,  "-g",      GATEWAY,        "--netns",      pin,           "--pid", pid
+        };
         for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
                 if (list_append(arguments, fixed[i]) < 0)
                         return error_memory(err);
@@ -93,8 +95,8 @@ static int run(char **arguments, struct error *err)
 }
 
 /*
- * pasta sends to the instance's hardware address once it has seen a packet from there, and what comes for a published port
- * before that is lost. So the instance asks for the gateway's address at once.
+ * pasta sends to the instance's hardware address once it has seen a packet from there, and what comes for a published
+ * port before that is lost. So the instance asks for the gateway's address at once.
  */
 static int introduce(struct networks *networks, const char *instance, struct error *err)
 {

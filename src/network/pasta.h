@@ -2,10 +2,11 @@
 /*
  * The way out, and in, of an ordinary user's instances.
  *
- * Who is not root on the host can make no interface there. So the bridges of a user are in a network namespace of their own, where
- * nothing is routed: they join instances to each other, with addresses and names as root's do. Traffic with everybody else is carried by
- * a process of pasta(1) for each instance, through an interface "pasta0" in its namespace that has the default route; pasta
- * binds the published ports on the host as the user. It ends by itself with the namespace.
+ * Who is not root on the host can make no interface there. So the bridges of a user are in a network namespace of
+ * their own, where nothing is routed: they join instances to each other, with addresses and names as root's do.
+ * Traffic with everybody else is carried by a process of pasta(1) for each instance, through an interface "pasta0" in
+ * its namespace that has the default route; pasta binds the published ports on the host as the user. It ends by
+ * itself with the namespace.
  */
 #pragma once
 

@@ -77,8 +77,8 @@ static int enter_and_work(void *data)
 #define ERRAND_STACK ((size_t)256 * 1024)
 
 /*
- * By a child that shares our memory and descriptors, while we wait: an ordinary user may leave the host's network namespace
- * but never come back to it.
+ * By a child that shares our memory and descriptors, while we wait: an ordinary user may leave the host's network
+ * namespace but never come back to it.
  */
 static int run_errand(struct errand *errand)
 {

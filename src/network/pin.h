@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pinned network namespaces: <state>/netns/<instance>, a namespace's file bound over an empty one, keeps it alive without a
- * process in it. netns_make() and netns_remove() are in network.h. A lease is valid as long as its instance's pin is there.
+ * Pinned network namespaces: <state>/netns/<instance>, a namespace's file bound over an empty one, keeps it alive
+ * without a process in it. netns_make() and netns_remove() are in network.h. A lease is valid as long as its
+ * instance's pin is there.
  */
 #pragma once
 
@@ -18,8 +19,8 @@ int pin_route(int namespace, struct netlink **route, struct error *err);
 int pins_remove_others(struct networks *networks, char *const *instances, struct error *err);
 
 /*
- * Where the bridges of an ordinary user are: a namespace ".bridges" of its own, made when it is needed. A routing socket that
- * speaks to it.
+ * Where the bridges of an ordinary user are: a namespace ".bridges" of its own, made when it is needed. A routing
+ * socket that speaks to it.
  */
 int pin_bridges_route(struct networks *networks, struct netlink **route, struct error *err);
 /* Removes it, with the bridges. Under networks_lock(), without leases. */

@@ -36,8 +36,8 @@ static int parse_protocol(const char *text, const char *protocol, struct publish
         if (!strcmp(protocol, "udp"))
                 port->udp = true;
         else if (strcmp(protocol, "tcp"))
-                return error_set(err, -EINVAL, "published port \"%s\": the protocol \"%s\" is neither tcp nor udp", text,
-                                 protocol);
+                return error_set(err, -EINVAL, "published port \"%s\": the protocol \"%s\" is neither tcp nor udp",
+                                 text, protocol);
         return 0;
 }
 
@@ -60,17 +60,19 @@ static int parse_ports(const char *text, const char *host, const char *container
 {
         uint32_t count, host_count;
         if (parse_range(container, false, &port->container, &count) < 0)
-                return error_set(err, -EINVAL, "published port \"%s\": \"%s\" is not a port or range of 1 to 65535", text,
-                                 container);
+                return error_set(err, -EINVAL, "published port \"%s\": \"%s\" is not a port or range of 1 to 65535",
+                                 text, container);
         host_count = count;
         if (host && *host && parse_range(host, true, &port->host, &host_count) < 0)
-                return error_set(err, -EINVAL, "published port \"%s\": \"%s\" is not a port or range of 1 to 65535", text,
-                                 host);
+                return error_set(err, -EINVAL, "published port \"%s\": \"%s\" is not a port or range of 1 to 65535",
+                                 text, host);
         if (host && *host && !port->host)
                 host_count = count;
         if (host_count != count && count != 1)
-                return error_set(err, -EINVAL, "published port \"%s\": the ranges differ: %u ports of the host, %u of the "
-                                 "container", text, host_count, count);
+                return error_set(err, -EINVAL,
+                                 "published port \"%s\": the ranges differ: %u ports of the host, %u of the "
+                                 "container",
+                                 text, host_count, count);
         port->count = (uint16_t)count;
         port->choices = (uint16_t)(count == 1 ? host_count : 1);
         return 0;
@@ -180,7 +182,8 @@ const char *published_port_format(const struct published_port *port, char text[s
                 length = snprintf(text, PUBLISHED_PORT_TEXT, form, port->host_address);
         length += snprintf(text + length, (size_t)(PUBLISHED_PORT_TEXT - length), "%u", port->host);
         if (port->count > 1)
-                length += snprintf(text + length, (size_t)(PUBLISHED_PORT_TEXT - length), "-%u", port->host + port->count - 1);
+                length += snprintf(text + length, (size_t)(PUBLISHED_PORT_TEXT - length), "-%u",
+                                   port->host + port->count - 1);
         snprintf(text + length, (size_t)(PUBLISHED_PORT_TEXT - length), "/%s", port->udp ? "udp" : "tcp");
         return text;
 }
@@ -211,7 +214,8 @@ static int probe_failure(const struct published_port *port, uint16_t number, int
 {
         const char *protocol = port->udp ? "udp" : "tcp";
         if (code == -EADDRINUSE)
-                return error_set(err, code, "port %u/%s is in use on the host; `ss -lnp` shows by whom", number, protocol);
+                return error_set(err, code, "port %u/%s is in use on the host; `ss -lnp` shows by whom", number,
+                                 protocol);
         if (code == -EADDRNOTAVAIL)
                 return error_set(err, code, "%s is not an address of this host, so no port can be published on it",
                                  port->host_address);
@@ -238,8 +242,8 @@ static int try_claim(const struct published_port *port, port_owner owner, void *
         char text[PUBLISHED_PORT_TEXT];
         const char *holder = owner(port, data);
         if (holder)
-                return error_set(err, -EADDRINUSE, "port %s is in use: %s publishes it", published_port_format(port, text),
-                                 holder);
+                return error_set(err, -EADDRINUSE, "port %s is in use: %s publishes it",
+                                 published_port_format(port, text), holder);
         return published_port_probe(port, err);
 }
 
@@ -263,7 +267,8 @@ static int choose(struct published_port *port, uint32_t first, uint32_t last, po
 {
         uint32_t room = last - first + 1, start = 0;
         if (room < port->count)
-                return error_set(err, -EINVAL, "no room for %u ports in a row between %u and %u", port->count, first, last);
+                return error_set(err, -EINVAL, "no room for %u ports in a row between %u and %u", port->count, first,
+                                 last);
         room -= port->count - 1;
         if (port->choices <= 1 && getrandom(&start, sizeof(start), 0) != sizeof(start))
                 return error_errno(err, "choosing a port");
@@ -273,8 +278,8 @@ static int choose(struct published_port *port, uint32_t first, uint32_t last, po
                 if (r != -EADDRINUSE)
                         return r;
         }
-        return error_set(err, -EADDRINUSE, "no free %s port is left between %u and %u", port->udp ? "udp" : "tcp", first,
-                         last);
+        return error_set(err, -EADDRINUSE, "no free %s port is left between %u and %u", port->udp ? "udp" : "tcp",
+                         first, last);
 }
 
 int published_port_claim(struct published_port *port, port_owner owner, void *data, struct error *err)

@@ -27,8 +27,8 @@ int published_port_read(char *text, struct published_port *port);
 const char *published_port_format(const struct published_port *port, char text[static PUBLISHED_PORT_TEXT]);
 
 /*
- * Tries to bind every host port of the range, on each family that it serves. Returns 0, -EADDRINUSE, -EADDRNOTAVAIL (the address
- * is not this host's) or another negative errno, with a text.
+ * Tries to bind every host port of the range, on each family that it serves. Returns 0, -EADDRINUSE, -EADDRNOTAVAIL
+ * (the address is not this host's) or another negative errno, with a text.
  */
 int published_port_probe(const struct published_port *port, struct error *err);
 
@@ -36,7 +36,8 @@ int published_port_probe(const struct published_port *port, struct error *err);
 typedef const char *(*port_owner)(const struct published_port *port, void *data);
 
 /*
- * Makes sure that the host ports are free, or chooses free ones (host 0, or a choice of several). `owner` may not be NULL.
- * On success port->host is set and port->choices is 1. Returns 0, -EADDRINUSE with a text that names the port, or another error.
+ * Makes sure that the host ports are free, or chooses free ones (host 0, or a choice of several). `owner` may not be
+ * NULL. On success port->host is set and port->choices is 1. Returns 0, -EADDRINUSE with a text that names the port,
+ * or another error.
  */
 int published_port_claim(struct published_port *port, port_owner owner, void *data, struct error *err);

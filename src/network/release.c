@@ -15,7 +15,10 @@
 #include "network/pasta.h"
 #include "network/pin.h"
 
-/* The instance may live on a while, in a namespace that somebody else holds: nothing of it shall answer for the address. */
+/*
+ * The instance may live on a while, in a namespace that somebody else holds: nothing of it shall answer for the
+ * address.
+ */
 static int silence_port(struct networks *networks, const char *veth, struct error *err)
 {
         struct netlink *route;

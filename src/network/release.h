@@ -7,8 +7,8 @@
 #include "network/lease.h"
 
 /*
- * Withdraws the lease's ports and names, makes its bridge port deaf, and saves the leases without it. Under networks_lock(). Deleting
- * interfaces is left to the kernel (with the namespace) or to the sweep.
+ * Withdraws the lease's ports and names, makes its bridge port deaf, and saves the leases without it. Under
+ * networks_lock(). Deleting interfaces is left to the kernel (with the namespace) or to the sweep.
  */
 int release_lease(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
                   struct error *err);

@@ -2,9 +2,9 @@
 /*
  * A batch of changes to one nftables table of the family "inet", through libnftnl: all of them happen or none.
  *
- * Lives on the stack and borrows the socket. Whatever could not be built for want of memory is reported by ruleset_commit(). Registers are
- * numbered in words of four bytes, from 0 (NFT_REG32_00), as the kernel's virtual machine has them; a value of n bytes fills the
- * words from its register on.
+ * Lives on the stack and borrows the socket. Whatever could not be built for want of memory is reported by
+ * ruleset_commit(). Registers are numbered in words of four bytes, from 0 (NFT_REG32_00), as the kernel's virtual
+ * machine has them; a value of n bytes fills the words from its register on.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ int ruleset_probe(struct netlink *netlink, const char *table, struct error *err)
 void ruleset_add_table(struct ruleset *ruleset);
 void ruleset_delete_table(struct ruleset *ruleset);
 
-/* `type` is "nat" or "filter" with its hook (NF_INET_…) and priority; a chain that is only jumped to has type NULL. */
+/* `type` is "nat" or "filter", with its hook (NF_INET_…) and priority; NULL for a chain that is only jumped to. */
 struct chain_spec {
         const char *name;
         const char *type;
@@ -42,7 +42,10 @@ struct chain_spec {
 void ruleset_add_chain(struct ruleset *ruleset, const struct chain_spec *chain);
 void ruleset_flush_chain(struct ruleset *ruleset, const char *chain);
 
-/* Types are nft's own numbers (enum nft_datatypes), six bits a part, so that `nft list` shows elements well. data_size 0: a set. */
+/*
+ * Types are nft's own numbers (enum nft_datatypes), six bits a part, so that `nft list` shows elements well.
+ * data_size 0: a set.
+ */
 struct set_spec {
         const char *name;
         uint32_t key_type, key_size;

@@ -53,7 +53,8 @@ static int find_stale_port(const struct link *link, void *data)
         return 0;
 }
 
-int sweep_ports(struct networks *networks, const struct network *network, const struct leases *leases, struct error *err)
+int sweep_ports(struct networks *networks, const struct network *network, const struct leases *leases,
+                struct error *err)
 {
         struct netlink *route;
         struct link bridge;

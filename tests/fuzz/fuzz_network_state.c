@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * State files of networks: leases, definitions, and published ports as users write them. The first byte says which. What is
- * accepted must be written and read again to the same text.
+ * State files of networks: leases, definitions, and published ports as users write them. The first byte says which.
+ * What is accepted must be written and read again to the same text.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -65,14 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!text)
                 return 0;
         switch (data[0] % 3) {
-        case 0:
-                fuzz_leases(text);
-                return 0;
-        case 1:
-                fuzz_definition(text);
-                break;
-        default:
-                fuzz_port(text);
+        case 0: fuzz_leases(text); return 0;
+        case 1: fuzz_definition(text); break;
+        default: fuzz_port(text);
         }
         free(text);
         return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The network library as a command, for tests: network_driver ROOT STATE [--rootless] VERB [ARGUMENT…] [KEY=VALUE…].
+ * The network library as a command, for tests: network_driver ROOT STATE [--rootless] VERB [ARGUMENT…] [KEY=VALUE…]
  *
- * Prints what the function returned as JSON, or "error: <text>" on stderr and exit status 1. Several verbs may follow one another,
- * divided by "--": they share one handle, as in a program that does several things.
+ * Prints what the function returned as JSON, or "error: <text>" on stderr and exit status 1. Several verbs may follow
+ * one another, divided by "--": they share one handle, as in a program that does several things.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,10 +71,15 @@ static int attach(const struct call *call, json_t **attachment)
         _cleanup_list_ char **names = setting_list(call, "name"), **extra = setting_list(call, "extra"),
                             **ports = setting_list(call, "port");
         struct published_port parsed[16];
-        struct network_request request = { .instance = operand(call, 0), .network = operand(call, 1),
-                                           .names = (const char *const *)names, .address = setting(call, "address"),
-                                           .address6 = setting(call, "address6"), .mac = setting(call, "mac"),
-                                           .hosts_file = setting(call, "hosts"), .extra_hosts = extra, .ports = parsed };
+        struct network_request request = { .instance = operand(call, 0),
+                                           .network = operand(call, 1),
+                                           .names = (const char *const *)names,
+                                           .address = setting(call, "address"),
+                                           .address6 = setting(call, "address6"),
+                                           .mac = setting(call, "mac"),
+                                           .hosts_file = setting(call, "hosts"),
+                                           .extra_hosts = extra,
+                                           .ports = parsed };
         for (; ports && ports[request.port_count]; request.port_count++) {
                 int r = published_port_parse(ports[request.port_count], &parsed[request.port_count], call->err);
                 if (r < 0)
@@ -106,12 +111,16 @@ static int call_create(const struct call *call)
 {
         _cleanup_list_ char **labels = setting_list(call, "label");
         const char *mtu = setting(call, "mtu");
-        const struct network_settings settings = {
-                .name = operand(call, 0), .subnet = setting(call, "subnet"), .gateway = setting(call, "gateway"),
-                .subnet6 = setting(call, "subnet6"), .gateway6 = setting(call, "gateway6"), .ipv6 = setting(call, "ipv6"),
-                .internal = setting(call, "internal"), .bridge = setting(call, "bridge"),
-                .mtu = mtu ? (unsigned)atoi(mtu) : 0, .labels = labels
-        };
+        const struct network_settings settings = { .name = operand(call, 0),
+                                                   .subnet = setting(call, "subnet"),
+                                                   .gateway = setting(call, "gateway"),
+                                                   .subnet6 = setting(call, "subnet6"),
+                                                   .gateway6 = setting(call, "gateway6"),
+                                                   .ipv6 = setting(call, "ipv6"),
+                                                   .internal = setting(call, "internal"),
+                                                   .bridge = setting(call, "bridge"),
+                                                   .mtu = mtu ? (unsigned)atoi(mtu) : 0,
+                                                   .labels = labels };
         return network_create(call->networks, &settings, call->err);
 }
 
@@ -203,13 +212,14 @@ static const struct {
         const char *name;
         int (*call)(const struct call *call);
 } verbs[] = {
-        { "make", call_make },       { "unmake", call_unmake },   { "attach", call_attach }, { "detach", call_detach },
-        { "release", call_release }, { "create", call_create },   { "rm", call_rm },         { "ls", call_ls },
-        { "inspect", call_inspect }, { "prune", call_prune },     { "rename", call_rename }, { "repair", call_repair },
+        { "make", call_make },       { "unmake", call_unmake }, { "attach", call_attach }, { "detach", call_detach },
+        { "release", call_release }, { "create", call_create }, { "rm", call_rm },         { "ls", call_ls },
+        { "inspect", call_inspect }, { "prune", call_prune },   { "rename", call_rename }, { "repair", call_repair },
         { "bench", call_bench },     { "hints", call_hints },
 };
 
-static int call_verb(struct networks *networks, const char *verb, char *const *arguments, size_t count, struct error *err)
+static int call_verb(struct networks *networks, const char *verb, char *const *arguments, size_t count,
+                     struct error *err)
 {
         _cleanup_list_ char **operands = NULL, **settings = NULL;
         for (size_t i = 0; i < count; i++)

@@ -46,8 +46,9 @@ static void test_subnet_drops_the_bits_behind_its_prefix(void **state)
 static void test_subnet_refuses_what_is_none(void **state)
 {
         (void)state;
-        static const char *const wrong[] = { "10.88.0.0", "10.88.0.0/33", "10.88.0.0/", "10.88.0.0/-1", "/24", "10.88.0/24",
-                                             "fd00::/129", "10.88.0.0/24/3", "", "a/8" };
+        static const char *const wrong[] = { "10.88.0.0", "10.88.0.0/33", "10.88.0.0/", "10.88.0.0/-1",
+                                             "/24",       "10.88.0/24",   "fd00::/129", "10.88.0.0/24/3",
+                                             "",          "a/8" };
         struct subnet parsed;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
                 assert_int_equal(subnet_parse(wrong[i], &parsed), -EINVAL);
@@ -103,8 +104,14 @@ static void test_hardware_address_of_a_group_is_refused(void **state)
         uint8_t mac[6];
         assert_int_equal(mac_parse("02:42:0A:58:01:02", mac), 0);
         assert_int_equal(mac[2], 0x0a);
-        static const char *const wrong[] = { "01:00:5e:00:00:01", "00:00:00:00:00:00", "02:42:0a:58:01", "02:42:0a:58:01:02:03",
-                                             "02-42-0a-58-01-02", "2:42:0a:58:01:02", "", "02:42:0a:58:01:0g" };
+        static const char *const wrong[] = { "01:00:5e:00:00:01",
+                                             "00:00:00:00:00:00",
+                                             "02:42:0a:58:01",
+                                             "02:42:0a:58:01:02:03",
+                                             "02-42-0a-58-01-02",
+                                             "2:42:0a:58:01:02",
+                                             "",
+                                             "02:42:0a:58:01:0g" };
         for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
                 assert_int_equal(mac_parse(wrong[i], mac), -EINVAL);
 }

@@ -14,10 +14,10 @@
 #include "network/hosts.h"
 #include "network/lease.h"
 
-static const char file[] =
-        "next 7\n"
-        "a\t10.77.0.2\t-\t02:42:0a:4d:00:02\tov000000000001\t/run/h%09a\ta web\tprinter:192.0.2.9\ttcp,*,8080,80,1;udp,127.0.0.1,53,53,2\n"
-        "b\t10.77.0.3\tfd77::3\t02:42:0a:4d:00:03\tov000000000002\t-\tb\t-\t-\n";
+static const char file[] = "next 7\n"
+                           "a\t10.77.0.2\t-\t02:42:0a:4d:00:02\tov000000000001\t/run/h%09a\ta web\tprinter:192.0.2.9\t"
+                           "tcp,*,8080,80,1;udp,127.0.0.1,53,53,2\n"
+                           "b\t10.77.0.3\tfd77::3\t02:42:0a:4d:00:03\tov000000000002\t-\tb\t-\t-\n";
 
 static struct leases parse(const char *text)
 {
@@ -64,7 +64,13 @@ static void test_damaged_file_is_refused_with_its_line(void **state)
 {
         (void)state;
         static const char *const damages[] = {
-                "", "\n", "next\n", "next x\n", "next 1", "next 1\na\n", "next 1\nrubbish rubbish\n",
+                "",
+                "\n",
+                "next\n",
+                "next x\n",
+                "next 1",
+                "next 1\na\n",
+                "next 1\nrubbish rubbish\n",
                 "next 1\na\t10.0.0.2\t-\t02:42:0a:4d:00:02\tov1\t-\ta\t-\n",
                 "next 1\na\t10.0.0.2\t-\t02:42:0a:4d:00:02\tov1\t-\ta\t-\t-",
                 "next 1\na\t10.0.0.2\t-\t02:42:0a:4d:00:02\tov1\t-\ta\t-\t-\tmore\n",
@@ -88,7 +94,8 @@ static void test_damaged_file_is_refused_with_its_line(void **state)
 
 static void add(struct leases *leases, const struct network *in, const char *instance, struct lease *lease)
 {
-        *lease = (struct lease){ .instance = instance, .veth = "ov1", .hosts_file = "", .names = "", .extra_hosts = "" };
+        *lease =
+                (struct lease){ .instance = instance, .veth = "ov1", .hosts_file = "", .names = "", .extra_hosts = "" };
         assert_int_equal(leases_assign(leases, in, lease, NULL), 0);
         assert_int_equal(leases_add(leases, lease, NULL), 0);
 }
@@ -128,8 +135,9 @@ static void test_extra_hosts_are_checked(void **state)
         assert_int_equal(hosts_extra_check("printer:192.0.2.9", NULL), 0);
         assert_int_equal(hosts_extra_check("printer:fd00::9", NULL), 0);
         assert_int_equal(hosts_extra_check("outer:host-gateway", NULL), 0);
-        static const char *const wrong[] = { "", "printer", ":192.0.2.9", "printer:", "a b:192.0.2.9", "printer:192.0.2",
-                                             "a\nb:192.0.2.9" };
+        static const char *const wrong[] = {
+                "", "printer", ":192.0.2.9", "printer:", "a b:192.0.2.9", "printer:192.0.2", "a\nb:192.0.2.9"
+        };
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
                 assert_int_equal(hosts_extra_check(wrong[i], NULL), -EINVAL);
 }

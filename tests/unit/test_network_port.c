@@ -61,9 +61,28 @@ static void test_port_refuses_what_is_none_and_says_which(void **state)
 {
         (void)state;
         static const char *const wrong[] = {
-                "", ":", "80:", "0", "65536", "80:0", "8080:80/sctp", "8080:80/", "x:80", "1.2.3:80:80", "host:8080:80",
-                "9000-8000:80-90", "8000-8002:80-83", "8000-:80", "-8000:80", "80/tcp/udp", "1:2:3:4", "[::1:80:80", "+80", " 80",
-                "8080: 80", "0-5:80-85",
+                "",
+                ":",
+                "80:",
+                "0",
+                "65536",
+                "80:0",
+                "8080:80/sctp",
+                "8080:80/",
+                "x:80",
+                "1.2.3:80:80",
+                "host:8080:80",
+                "9000-8000:80-90",
+                "8000-8002:80-83",
+                "8000-:80",
+                "-8000:80",
+                "80/tcp/udp",
+                "1:2:3:4",
+                "[::1:80:80",
+                "+80",
+                " 80",
+                "8080: 80",
+                "0-5:80-85",
         };
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
                 struct published_port parsed;
@@ -89,8 +108,15 @@ static void test_written_port_is_read_back(void **state)
 static void test_written_port_out_of_range_is_refused(void **state)
 {
         (void)state;
-        static const char *const wrong[] = { "tcp,*,65535,80,2", "tcp,*,80,65535,2", "tcp,*,0,80,1", "icmp,*,1,1,1", "tcp,*,1,1",
-                                             "tcp,*,1,1,1,1", "tcp,nowhere,1,1,1", "tcp", "" };
+        static const char *const wrong[] = { "tcp,*,65535,80,2",
+                                             "tcp,*,80,65535,2",
+                                             "tcp,*,0,80,1",
+                                             "icmp,*,1,1,1",
+                                             "tcp,*,1,1",
+                                             "tcp,*,1,1,1,1",
+                                             "tcp,nowhere,1,1,1",
+                                             "tcp",
+                                             "" };
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
                 struct published_port parsed;
                 _cleanup_free_ char *text = strdup(wrong[i]);
