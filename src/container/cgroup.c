@@ -284,7 +284,6 @@ static int create_scope(struct cgroup_layout *layout, struct cgroup_place *place
         }
         (*cgroup)->unit = TAKE_PTR(unit);
         (*cgroup)->placeholder = place->placeholder;
-        (*cgroup)->placeholder_parent = getpid();
         return 0;
 }
 
@@ -318,9 +317,7 @@ void cgroup_free(struct cgroup *cgroup)
                 free(directory->mount);
                 free(directory->path);
         }
-        /* A child that shares the handle by fork must not end its parent's. */
-        if (cgroup->placeholder && cgroup->placeholder_parent == getpid())
-                cgroup_placeholder_end(cgroup->placeholder);
+        cgroup_placeholder_end(cgroup->placeholder);
         free(cgroup->unit);
         free(cgroup);
 }

@@ -89,6 +89,7 @@ static int report(const struct cgroup *cgroup, const struct cgroup_directory *bu
 int cgroup_remove(const struct cgroup *cgroup, struct error *err)
 {
         const struct cgroup_directory *busy = NULL;
+        cgroup_placeholder_end(cgroup->placeholder);
         int r = remove_all(cgroup, &busy);
         unsigned waited = 0;
         for (unsigned wait = 1; r == -EBUSY && waited < REMOVE_TIMEOUT_MS; wait = wait < 64 ? wait * 2 : wait) {

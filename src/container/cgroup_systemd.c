@@ -134,7 +134,8 @@ static int start_placeholder(pid_t *placeholder, struct error *err)
 
 void cgroup_placeholder_end(pid_t placeholder)
 {
-        if (placeholder <= 0)
+        /* A child that was not waited for keeps its number, so this cannot be another process. */
+        if (placeholder <= 0 || waitpid(placeholder, NULL, WNOHANG))
                 return;
         kill(placeholder, SIGKILL);
         while (waitpid(placeholder, NULL, 0) < 0 && errno == EINTR)

@@ -39,7 +39,7 @@ struct cgroup {
          * A scope lasts while it holds a process: this child, until the handle goes and the container's first process
          * is there.
          */
-        pid_t placeholder, placeholder_parent;
+        pid_t placeholder;
 };
 
 /* Control files hold a page at most, lists of processes and statistics of many devices more. */
@@ -89,6 +89,7 @@ int cgroup_scope_start(const char *below, bool rootless, bool only_v2, const str
 int cgroup_scope_update(const struct cgroup *cgroup, const struct resources *resources, struct error *err);
 /* Ends the scope; a scope that is gone, or a systemd that is, is success. */
 void cgroup_scope_stop(const struct cgroup *cgroup);
+/* Ends it if it is a child of this process that nobody has waited for; else does nothing. */
 void cgroup_placeholder_end(pid_t placeholder);
 
 /*

@@ -53,6 +53,18 @@ poweroff -f
 """
 
 
+# With a root file system that has systemd, the script is a service of it.
+SERVICE = f"""[Unit]
+After=dbus.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo {BEGIN}; sh /script </dev/null 2>&1; echo {END} $?; systemctl poweroff --force --force'
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/console
+"""
+
+
 def missing():
     """What this host lacks for such a machine, or None."""
     if not shutil.which(QEMU):
@@ -128,12 +140,30 @@ def pack(path, script, files):
     archive.write(path)
 
 
-def boot(image, kernel_file, memory, timeout):
+def pack_systemd(path, script, files, root):
+    archive = Initramfs()
+    for name in sorted(os.listdir(root)):
+        if name in ("boot", "dev", "proc", "run", "sys", "tmp"):
+            archive.folder(name)
+        else:
+            archive.tree(name, os.path.join(root, name))
+    archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    archive.file("script", script.encode())
+    archive.file("etc/systemd/system/script.service", SERVICE.encode(), 0o644)
+    archive.folder("etc/systemd/system/multi-user.target.wants")
+    archive.entry("etc/systemd/system/multi-user.target.wants/script.service", stat.S_IFLNK | 0o777,
+                  b"/etc/systemd/system/script.service")
+    for name, source in files.items():
+        archive.tree(name.strip("/"), str(source))
+    archive.write(path)
+
+
+def boot(image, kernel_file, memory, timeout, more=""):
     """The console's text, or None when the machine did not power off in time."""
     command = [QEMU, "-M", "q35", "-cpu", "max", "-accel", "tcg", "-smp", "2", "-m", str(memory), "-nodefaults",
                "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel_file,
                "-initrd", image, "-append",
-               "console=ttyS0 quiet panic=-1 cgroup_no_v1=all tsc=reliable mitigations=off random.trust_cpu=on"]
+               "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off random.trust_cpu=on " + more]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=timeout, check=False)
@@ -143,13 +173,22 @@ def boot(image, kernel_file, memory, timeout):
     return done.stdout.decode(errors="replace").replace("\r\n", "\n")
 
 
-def run(script, files=None, kernel_file=None, memory=512, timeout=120):
-    """Runs `script` (text) beside `files` ({path in the machine: path here}); returns (status, what it printed)."""
+def run(script, files=None, kernel_file=None, memory=512, timeout=120, systemd_root=None, layout=""):
+    """Runs `script` (text) beside `files` ({path in the machine: path here}); returns (status, what it printed).
+
+    `systemd_root` is a folder with a root file system whose systemd boots the machine; `layout` are words for the kernel's
+    command line that choose what it mounts (v2 alone where empty).
+    """
     with tempfile.TemporaryDirectory(prefix="onggi-v2-") as folder:
         image = os.path.join(folder, "initramfs")
-        pack(image, script, files or {})
+        if systemd_root:
+            pack_systemd(image, script, files or {}, systemd_root)
+            more = f"rdinit=/lib/systemd/systemd systemd.show_status=false {layout}"
+        else:
+            pack(image, script, files or {})
+            more = "cgroup_no_v1=all"
         for _ in range(2):
-            console = boot(image, kernel_file or kernel(), memory, timeout)
+            console = boot(image, kernel_file or kernel(), memory, timeout, more)
             found = console and re.search(rf"{BEGIN}\n(.*)^{END} (\d+)$", console, re.DOTALL | re.MULTILINE)
             if found:
                 return int(found.group(2)), found.group(1)
