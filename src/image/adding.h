@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A command that adds content to the store: from its beginning to its end nothing in the store is removed by others, and
- * what it has not finished lies in folders of its own, which go when it ends.
+ * A command that adds content to the store: from its beginning to its end nothing in the store is removed by others,
+ * and what it has not finished lies in folders of its own, which go when it ends.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ struct adding {
 /* Waits while another command removes content; removes what killed commands have left. */
 int adding_begin(struct store *store, struct adding **adding, struct error *err);
 /*
- * Removes the folders with all that is in them and, unless it is done, what nothing leads to (with another command just adding,
- * that is left to the next). NULL does nothing.
+ * Removes the folders with all that is in them and, unless it is done, what nothing leads to (with another command just
+ * adding, that is left to the next). NULL does nothing.
  */
 void adding_end(struct adding *adding);
 

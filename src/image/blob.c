@@ -112,8 +112,9 @@ int blob_open(struct store *store, const struct digest *digest, uint64_t size, s
                 return error_set(err, -EBADMSG, "blob %s of the image store in %s is not a file", digest->text,
                                  store->path);
         if (size != BLOB_SIZE_UNKNOWN && (uint64_t)st.st_size != size)
-                return error_set(err, -EBADMSG, "blob %s is %lld bytes, but what refers to it says %" PRIu64
-                                 "; load its image again", digest->text, (long long)st.st_size, size);
+                return error_set(err, -EBADMSG,
+                                 "blob %s is %lld bytes, but what refers to it says %" PRIu64 "; load its image again",
+                                 digest->text, (long long)st.st_size, size);
         return TAKE_FD(fd);
 }
 

@@ -51,7 +51,10 @@ int blob_store(struct adding *adding, const void *data, size_t length, struct di
 /* Opens a blob for reading: only its size is checked here (BLOB_SIZE_UNKNOWN: not even that). */
 int blob_open(struct store *store, const struct digest *digest, uint64_t size, struct error *err);
 
-/* Reads a whole blob of at most `limit` bytes and checks its digest; the caller frees *data. `what` says what it is, in errors. */
+/*
+ * Reads a whole blob of at most `limit` bytes and checks its digest; the caller frees *data. `what` says what it is, in
+ * errors.
+ */
 int blob_read(struct store *store, const struct digest *digest, uint64_t size, const char *what, size_t limit,
               char **data, size_t *length, struct error *err);
 /* As blob_read(), parsed as JSON. */

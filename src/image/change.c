@@ -17,8 +17,8 @@ static const char *skip_blanks(const char *at)
 }
 
 /*
- * The next word: blanks end it, outside of quotes; a backslash takes what follows as it is. 1 with *word owned by the caller,
- * 0 at the end.
+ * The next word: blanks end it, outside of quotes; a backslash takes what follows as it is. 1 with *word owned by the
+ * caller, 0 at the end.
  */
 static int next_word(const char **at, char **word, struct error *err)
 {
@@ -304,6 +304,8 @@ int change_apply(json_t *config, const char *instruction, struct error *err)
                 int r = instructions[i].apply(config, arguments, err);
                 return r < 0 && err ? error_prefix(err, "--change \"%.200s\"", instruction) : r;
         }
-        return error_set(err, -EINVAL, "--change \"%.200s\": expected CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
-                         "ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR", instruction);
+        return error_set(err, -EINVAL,
+                         "--change \"%.200s\": expected CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
+                         "ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR",
+                         instruction);
 }

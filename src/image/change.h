@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Dockerfile instructions that change only an image's configuration, as `--change` gives them: CMD, ENTRYPOINT, ENV, EXPOSE,
- * HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.
+ * Dockerfile instructions that change only an image's configuration, as `--change` gives them: CMD, ENTRYPOINT, ENV,
+ * EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.
  */
 #pragma once
 

@@ -8,12 +8,12 @@
 
 static json_t *describe(const struct descriptor *descriptor)
 {
-        return json_pack("{s:s, s:s, s:I}", "mediaType", descriptor->media_type, "digest", descriptor->digest.text, "size",
-                         (json_int_t)descriptor->size);
+        return json_pack("{s:s, s:s, s:I}", "mediaType", descriptor->media_type, "digest", descriptor->digest.text,
+                         "size", (json_int_t)descriptor->size);
 }
 
-int compose_manifest(struct adding *adding, const struct descriptor *config, const struct descriptor *layers, size_t count,
-                     struct descriptor *manifest, struct error *err)
+int compose_manifest(struct adding *adding, const struct descriptor *config, const struct descriptor *layers,
+                     size_t count, struct descriptor *manifest, struct error *err)
 {
         _cleanup_json_ json_t *list = json_array();
         for (size_t i = 0; list && i < count; i++)

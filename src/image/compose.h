@@ -11,5 +11,5 @@
 #include "image/manifest.h"
 
 /* Writes the manifest's blob; *manifest describes it. The layers' media types must be OCI's. */
-int compose_manifest(struct adding *adding, const struct descriptor *config, const struct descriptor *layers, size_t count,
-                     struct descriptor *manifest, struct error *err);
+int compose_manifest(struct adding *adding, const struct descriptor *config, const struct descriptor *layers,
+                     size_t count, struct descriptor *manifest, struct error *err);

@@ -28,8 +28,10 @@ int digest_parse(const char *text, struct digest *digest, struct error *err)
                         return 0;
                 }
         } else if (is_well_formed(text)) {
-                return error_set(err, -ENOTSUP, "the digest \"%.160s\" is of an algorithm that is not supported; "
-                                 "the store keeps sha256 only", text);
+                return error_set(err, -ENOTSUP,
+                                 "the digest \"%.160s\" is of an algorithm that is not supported; "
+                                 "the store keeps sha256 only",
+                                 text);
         }
         return error_set(err, -EINVAL, "\"%.160s\" is not a digest; expected \"sha256:\" and 64 lower-case hex digits",
                          text);

@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 
-#define DIGEST_HEX_LENGTH 64
-#define DIGEST_PREFIX "sha256:"
+#define DIGEST_HEX_LENGTH    64
+#define DIGEST_PREFIX        "sha256:"
 #define DIGEST_PREFIX_LENGTH 7
 
 struct digest {

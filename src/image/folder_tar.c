@@ -19,10 +19,10 @@
 #include "image/tar_writer.h"
 
 #define FOLDER_DEPTH_MAX 256
-#define COPY_BYTES (128 * 1024)
+#define COPY_BYTES       (128 * 1024)
 
 struct walk {
-        struct archive *tar;
+        struct tar_writer tar;
         json_t *links; /* "device:inode" of files with several names: the first name */
         struct error *err;
         char buffer[COPY_BYTES];
@@ -89,7 +89,7 @@ static int write_content(struct walk *walk, int fd, const char *name, off_t size
                         return error_errno(walk->err, "cannot read %s", name);
                 if (!n)
                         return error_set(walk->err, -EIO, "%s became shorter while it was read", name);
-                int r = tar_writer_data(walk->tar, walk->buffer, (size_t)n, walk->err);
+                int r = tar_writer_data(&walk->tar, walk->buffer, (size_t)n, walk->err);
                 if (r < 0)
                         return r;
                 done += n;
@@ -112,7 +112,7 @@ static int write_entry(struct walk *walk, int folder, const char *base, const ch
         if (earlier) {
                 archive_entry_set_size(entry, 0);
                 archive_entry_set_hardlink(entry, earlier);
-                return tar_writer_header(walk->tar, entry, walk->err);
+                return tar_writer_header(&walk->tar, entry, walk->err);
         }
         char target[PATH_MAX];
         if (S_ISLNK(st->st_mode)) {
@@ -126,13 +126,13 @@ static int write_entry(struct walk *walk, int folder, const char *base, const ch
         if (r < 0)
                 return r;
         if (!S_ISREG(st->st_mode))
-                return tar_writer_header(walk->tar, entry, walk->err);
+                return tar_writer_header(&walk->tar, entry, walk->err);
 
         _cleanup_close_ int fd = openat(folder, base, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
                 return error_errno(walk->err, "cannot open %s", name);
         note_holes(fd, st->st_size, entry);
-        r = tar_writer_header(walk->tar, entry, walk->err);
+        r = tar_writer_header(&walk->tar, entry, walk->err);
         return r < 0 ? r : write_content(walk, fd, name, st->st_size);
 }
 
@@ -190,7 +190,8 @@ static int write_child(struct walk *walk, int folder, const char *base, const ch
 static int write_folder(struct walk *walk, int folder, const char *name, unsigned depth)
 {
         if (depth > FOLDER_DEPTH_MAX)
-                return error_set(walk->err, -ELOOP, "%.200s is nested more than %d folders deep", name, FOLDER_DEPTH_MAX);
+                return error_set(walk->err, -ELOOP, "%.200s is nested more than %d folders deep", name,
+                                 FOLDER_DEPTH_MAX);
         _cleanup_list_ char **names = NULL;
         int r = list_names(folder, name, &names, walk->err);
         if (r < 0)
@@ -226,16 +227,16 @@ static int write_blob(void *context, const void *data, size_t length, struct err
 int folder_tar(int folder, struct blob_writer *writer, struct error *err)
 {
         struct walk *walk = calloc(1, sizeof(*walk));
-        struct tar_sink sink = { .write = write_blob, .context = writer };
         if (!walk || !(walk->links = json_object())) {
                 free(walk);
                 return error_memory(err);
         }
         walk->err = err;
-        int r = tar_writer_open(&sink, &walk->tar, err);
+        walk->tar = (struct tar_writer){ .write = write_blob, .context = writer };
+        int r = tar_writer_open(&walk->tar, err);
         if (!r)
                 r = write_root(walk, folder);
-        r = tar_writer_close(walk->tar, &sink, r, err);
+        r = tar_writer_close(&walk->tar, r, err);
         json_decref(walk->links);
         free(walk);
         return r;

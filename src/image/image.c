@@ -42,8 +42,10 @@ static int find_layers(struct store *store, struct image *image, const struct di
         for (size_t i = 0; i < count; i++) {
                 struct digest name;
                 if (unpacked_find(store, diff_ids, i, &name) < 0)
-                        return error_set(err, -EUCLEAN, "layer %s is not unpacked; load its image again, or run "
-                                         "`onggi-image unpack`", diff_ids[i].text);
+                        return error_set(err, -EUCLEAN,
+                                         "layer %s is not unpacked; load its image again, or run "
+                                         "`onggi-image unpack`",
+                                         diff_ids[i].text);
                 _cleanup_free_ char *path = unpacked_path(store, &name);
                 if (!path || list_append(&image->layers, path) < 0)
                         return error_memory(err);
@@ -60,8 +62,8 @@ static int fill_from_config(struct store *store, struct image *image, size_t lay
         if (r < 0)
                 return r;
         if (count != layer_count)
-                return error_set(err, -EINVAL, "the manifest has %zu layers, the configuration %zu diff_ids", layer_count,
-                                 count);
+                return error_set(err, -EINVAL, "the manifest has %zu layers, the configuration %zu diff_ids",
+                                 layer_count, count);
         if (copy_string(&image->created, image->config, "created") < 0 ||
             copy_string(&image->architecture, image->config, "architecture") < 0 ||
             copy_string(&image->os, image->config, "os") < 0)
@@ -110,7 +112,8 @@ static int open_image(struct store *store, const json_t *index, const json_t *en
         struct descriptor descriptor = lookup_descriptor(entry);
         struct image *made = calloc(1, sizeof(*made));
         *image = made;
-        if (!made || !(made->digest = strdup(descriptor.digest.text)) || gather_names(made, index, &descriptor.digest) < 0)
+        if (!made || !(made->digest = strdup(descriptor.digest.text)) ||
+            gather_names(made, index, &descriptor.digest) < 0)
                 return error_memory(err);
         return fill_from_manifest(store, made, &descriptor, err);
 }

@@ -165,8 +165,12 @@ static void check_health_test(const struct json_at *object, const char *key)
 }
 
 static const struct field health_fields[] = {
-        { "Test", check_health_test },   { "Interval", check_natural },      { "Timeout", check_natural },
-        { "Retries", check_natural },    { "StartPeriod", check_natural },   { "StartInterval", check_natural },
+        { "Test", check_health_test },
+        { "Interval", check_natural },
+        { "Timeout", check_natural },
+        { "Retries", check_natural },
+        { "StartPeriod", check_natural },
+        { "StartInterval", check_natural },
         { NULL },
 };
 
@@ -249,8 +253,9 @@ static void check_time(const struct json_at *object, const char *key)
 }
 
 static const struct field image_fields[] = {
-        { "created", check_time },        { "author", check_string },   { "variant", check_string },
-        { "os.version", check_string },   { "os.features", check_strings }, { "config", check_run },
+        { "created", check_time },        { "author", check_string },
+        { "variant", check_string },      { "os.version", check_string },
+        { "os.features", check_strings }, { "config", check_run },
         { "history", check_history },     { NULL },
 };
 

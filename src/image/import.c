@@ -27,12 +27,15 @@ static int open_source(const char *path, bool *folder, struct error *err)
         if (fd < 0 || fstat(fd, &st) < 0)
                 return error_errno(err, "cannot open %s", input ? "standard input" : path);
         if (input && isatty(fd))
-                return error_set(err, -EINVAL, "standard input is a terminal; give a tar archive to it, or name a file");
+                return error_set(err, -EINVAL,
+                                 "standard input is a terminal; give a tar archive to it, or name a file");
         *folder = S_ISDIR(st.st_mode);
         return TAKE_FD(fd);
 }
 
-/* Archive to blob and layer in one pass: what is unpacked is also written, compressed as it came where a layer may be. */
+/*
+ * Archive to blob and layer in one pass: what is unpacked is also written, compressed as it came where a layer may be.
+ */
 static int import_tar(struct adding *adding, int fd, const char *what, const struct import_options *options,
                       struct blob_writer *writer, struct descriptor *layer, struct digest *diff_id,
                       struct layer_report *report, struct error *err)
@@ -103,8 +106,8 @@ static json_t *new_config(const char *path, const char *message, const struct di
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &tm);
         strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
-        return json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[o]}", "created", created, "architecture", "amd64", "os",
-                         "linux", "config", "rootfs", "type", "layers", "diff_ids", diff_id->text, "history",
+        return json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[o]}", "created", created, "architecture", "amd64",
+                         "os", "linux", "config", "rootfs", "type", "layers", "diff_ids", diff_id->text, "history",
                          history_entry(created, path, message));
 }
 
@@ -155,8 +158,8 @@ static int parse_name(const char *name, struct reference *reference, struct erro
         return r;
 }
 
-int image_import(struct store *store, const char *path, const char *name, const struct import_options *options, char **id,
-                 struct error *err)
+int image_import(struct store *store, const char *path, const char *name, const struct import_options *options,
+                 char **id, struct error *err)
 {
         struct reference reference = { 0 };
         int r = name ? parse_name(name, &reference, err) : 0;

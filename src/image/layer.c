@@ -41,8 +41,8 @@ struct unpacking {
 };
 
 /*
- * One way to make a file of a type: 0, -EEXIST when something is in its place (nothing was changed then), -EAGAIN to be called
- * once more (`parent` may be closed then), or an error.
+ * One way to make a file of a type: 0, -EEXIST when something is in its place (nothing was changed then), -EAGAIN to be
+ * called once more (`parent` may be closed then), or an error.
  */
 typedef int maker(struct unpacking *unpacking, int parent, const char *base, struct error *err);
 
@@ -129,7 +129,8 @@ static int make_symlink(struct unpacking *unpacking, int parent, const char *bas
         if (r < 0)
                 return r;
         if (climbs_out(name, target))
-                return error_set(err, -EINVAL, "it is a symbolic link to \"%.200s\", which leads out of the root file system",
+                return error_set(err, -EINVAL,
+                                 "it is a symbolic link to \"%.200s\", which leads out of the root file system",
                                  target);
         if (symlinkat(target, parent, base) < 0)
                 return taken_or(-errno, err, "cannot create the symbolic link");
@@ -163,8 +164,10 @@ static int make_link(struct unpacking *unpacking, int parent, const char *base, 
         const char *written = archive_entry_hardlink(unpacking->entry);
         int r = layer_name(written, unpacking->options->absolute_names, target, err);
         if (r < 0)
-                return err ? error_set(err, r, "it is a hard link to \"%.200s\", which leads out of the root file system",
-                                       written) : r;
+                return err ? error_set(err, r,
+                                       "it is a hard link to \"%.200s\", which leads out of the root file system",
+                                       written)
+                           : r;
         const char *slash = strrchr(target, '/');
         _cleanup_free_ char *folder = slash ? strndup(target, (size_t)(slash - target)) : strdup(".");
         if (!folder)
@@ -180,7 +183,8 @@ static int make_link(struct unpacking *unpacking, int parent, const char *base, 
                 return error_set(err, -EINVAL, "it is a hard link to the folder %s", target);
         /* A link to itself, or over another name of the same file, changes nothing. */
         struct stat there;
-        if (!fstatat(parent, base, &there, AT_SYMLINK_NOFOLLOW) && there.st_ino == st.st_ino && there.st_dev == st.st_dev)
+        if (!fstatat(parent, base, &there, AT_SYMLINK_NOFOLLOW) && there.st_ino == st.st_ino &&
+            there.st_dev == st.st_dev)
                 return 0;
         if (linkat(from, first, parent, base, 0) < 0)
                 return taken_or(-errno, err, "cannot create the hard link");
@@ -233,7 +237,8 @@ static int set_folder_times(struct unpacking *unpacking, struct error *err)
                 struct folder_times *folder = unpacking->folders[i];
                 const char *name = folder->name[0] ? folder->name : ".";
                 /* A folder that a later entry replaced has that entry's times. */
-                _cleanup_close_ int fd = open_in_root(unpacking->root.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+                _cleanup_close_ int fd =
+                        open_in_root(unpacking->root.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
                 if (fd >= 0 && futimens(fd, folder->times) < 0)
                         return error_errno(err, "cannot set the times of the folder %s", name);
         }

@@ -58,9 +58,11 @@ static int owner_error(int64_t uid, int64_t gid, struct error *err)
         if (code != -EINVAL || (!user && is_mapped("/proc/self/gid_map", gid)))
                 return error_code(err, code, "cannot give it to user %" PRId64 " and group %" PRId64, uid, gid);
         _cleanup_free_ char *ranges = mapped_ranges(user ? "/proc/self/uid_map" : "/proc/self/gid_map");
-        return error_set(err, code, "it belongs to the %s %" PRId64 ", but this user namespace has only %s; give the user a "
-                         "larger range in /etc/sub%s", user ? "user" : "group", user ? uid : gid,
-                         ranges ? ranges : "other ones", user ? "uid" : "gid");
+        return error_set(err, code,
+                         "it belongs to the %s %" PRId64 ", but this user namespace has only %s; give the user a "
+                         "larger range in /etc/sub%s",
+                         user ? "user" : "group", user ? uid : gid, ranges ? ranges : "other ones",
+                         user ? "uid" : "gid");
 }
 
 static bool must_not_be_set(const char *attribute)
@@ -112,7 +114,8 @@ int attributes_apply(int parent, const char *base, struct archive_entry *entry, 
 
 void attributes_times(struct archive_entry *entry, struct timespec times[2])
 {
-        times[1] = (struct timespec){ .tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry) };
+        times[1] =
+                (struct timespec){ .tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry) };
         if (times[1].tv_nsec < 0 || times[1].tv_nsec > 999999999)
                 times[1].tv_nsec = 0;
         times[0] = times[1];

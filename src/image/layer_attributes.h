@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an entry of a layer says of a file beside its content: owner, mode, extended attributes, times. In this order, for a
- * change of owner clears mode bits and capabilities.
+ * What an entry of a layer says of a file beside its content: owner, mode, extended attributes, times. In this order,
+ * for a change of owner clears mode bits and capabilities.
  */
 #pragma once
 

@@ -64,8 +64,8 @@ int lower_open(char *const *roots, const char *name, struct error *err)
                 if (sight == HIDDEN)
                         break;
                 if (!S_ISREG(st.st_mode))
-                        return error_set(err, -EINVAL, "it is a hard link to %s, which is not a regular file of a layer below",
-                                         name);
+                        return error_set(err, -EINVAL,
+                                         "it is a hard link to %s, which is not a regular file of a layer below", name);
                 return open_in_root(root, name, O_RDONLY | O_NOFOLLOW, 0, err);
         }
         return error_set(err, -ENOENT, "it is a hard link to %s, which does not exist", name);

@@ -6,7 +6,10 @@
 
 #include "base/error.h"
 
-/* `roots`: of the layers below, bottom first. A descriptor for reading; -ENOENT, also where it was removed; -EINVAL: no regular file. */
+/*
+ * `roots`: of the layers below, bottom first. A descriptor for reading; -ENOENT, also where it was removed; -EINVAL: no
+ * regular file.
+ */
 int lower_open(char *const *roots, const char *name, struct error *err);
 
 /* Copies it, with owner, mode, attributes and times, to `base` in the folder `parent`, where nothing is. */

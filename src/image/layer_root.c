@@ -107,7 +107,8 @@ static int replace_whiteouts(struct layer_root *root, char *path, struct error *
                         char *name = strrchr(path, '/');
                         if (name)
                                 *name = 0;
-                        _cleanup_close_ int parent = open_in_root(root->fd, name ? path : ".", O_PATH | O_DIRECTORY, 0, err);
+                        _cleanup_close_ int parent =
+                                open_in_root(root->fd, name ? path : ".", O_PATH | O_DIRECTORY, 0, err);
                         if (name)
                                 *name = '/';
                         name = name ? name + 1 : path;

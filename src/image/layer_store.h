@@ -17,9 +17,9 @@ struct layer_stack {
 };
 
 /*
- * Unpacks the stream's tar archive into layers/<name>, unless it is there. With `stack` its diff id must be as the image says
- * (-EBADMSG); without, the layer is the only one of a new image. *diff_id is what it has; the stream is read to its end.
- * `input` (may be NULL) becomes the digest of the file that the stream reads.
+ * Unpacks the stream's tar archive into layers/<name>, unless it is there. With `stack` its diff id must be as the
+ * image says (-EBADMSG); without, the layer is the only one of a new image. *diff_id is what it has; the stream is read
+ * to its end. `input` (may be NULL) becomes the digest of the file that the stream reads.
  */
 int layer_store(struct adding *adding, struct stream *stream, const struct layer_stack *stack, bool absolute_names,
                 struct digest *diff_id, struct digest *input, struct layer_report *report, struct error *err);

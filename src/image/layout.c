@@ -158,8 +158,8 @@ void layout_entry(const json_t *entry, struct digest *digest, struct reference *
 
 json_t *layout_new_entry(const char *media_type, const struct digest *digest, uint64_t size, const char *name)
 {
-        json_t *entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest->text, "size",
-                                  (json_int_t)size);
+        json_t *entry =
+                json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest->text, "size", (json_int_t)size);
         if (!entry || !name)
                 return entry;
         if (json_object_set_new(entry, "annotations", json_pack("{s:s}", LAYOUT_NAME_ANNOTATION, name)) < 0) {

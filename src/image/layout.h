@@ -20,10 +20,10 @@
 #define LAYOUT_NAME_ANNOTATION "org.opencontainers.image.ref.name"
 
 struct store {
-        char *path;  /* the root, absolute */
-        int images;  /* <root>/images */
-        int blobs;   /* <root>/images/blobs/sha256 */
-        int layers;  /* <root>/layers */
+        char *path; /* the root, absolute */
+        int images; /* <root>/images */
+        int blobs;  /* <root>/images/blobs/sha256 */
+        int layers; /* <root>/layers */
 };
 
 /* The folder images/pins, images/tmp or layers/tmp, made where missing; a descriptor. */
@@ -37,15 +37,18 @@ int layout_lock(struct store *store, struct error *err);
 /* Replaces index.json, after blobs and layers that it names have reached the disk. The caller holds images/lock. */
 int layout_write(struct store *store, const json_t *index, struct error *err);
 
-/* An entry's digest, and its reference in familiar form ("" for an image without a name; as it stands where it is no reference). */
+/*
+ * An entry's digest, and its reference in familiar form ("" for an image without a name; as it stands where it is no
+ * reference).
+ */
 void layout_entry(const json_t *entry, struct digest *digest, struct reference *reference);
 
 /* An entry of that media type, digest and size; `name` NULL for an image without a name. NULL without memory. */
 json_t *layout_new_entry(const char *media_type, const struct digest *digest, uint64_t size, const char *name);
 
 /*
- * Gives `name` to the image: takes it from the image that has it, which stays without a name if it was its last. A NULL name
- * keeps the image in the index without one. The caller holds content.lock; this takes images/lock.
+ * Gives `name` to the image: takes it from the image that has it, which stays without a name if it was its last. A NULL
+ * name keeps the image in the index without one. The caller holds content.lock; this takes images/lock.
  */
 int layout_name(struct store *store, const char *media_type, const struct digest *digest, uint64_t size,
                 const char *name, struct error *err);

@@ -67,8 +67,10 @@ static int load_members(struct loading *loading, char ***loaded, struct error *e
         else if (has_member(loading->members, "manifest.json"))
                 r = load_docker(loading, err);
         else
-                return error_set(err, -EINVAL, "%s is neither a docker archive (it has no manifest.json) nor an OCI image (no "
-                                 "index.json); a root file system is for `import`", loading->what);
+                return error_set(err, -EINVAL,
+                                 "%s is neither a docker archive (it has no manifest.json) nor an OCI image (no "
+                                 "index.json); a root file system is for `import`",
+                                 loading->what);
         for (size_t i = 0; !r && i < loading->count; i++)
                 r = name_image(loading, &loading->images[i], loaded, err);
         return r;
@@ -88,7 +90,8 @@ static int open_source(const char *path, struct error *err)
         if (fd < 0)
                 return error_errno(err, "cannot open %s", input ? "standard input" : path);
         if (input && isatty(fd))
-                return error_set(err, -EINVAL, "standard input is a terminal; give an archive to it, or name one with --input");
+                return error_set(err, -EINVAL,
+                                 "standard input is a terminal; give an archive to it, or name one with --input");
         return TAKE_FD(fd);
 }
 
@@ -131,7 +134,8 @@ static int unpack_found(struct adding *adding, const struct descriptor *entry, c
                 r = manifest_parse(document, "image manifest", &manifest, err);
         if (r < 0)
                 return r;
-        r = blob_read_json(adding->store, &manifest.config.digest, manifest.config.size, "image configuration", &config, err);
+        r = blob_read_json(adding->store, &manifest.config.digest, manifest.config.size, "image configuration", &config,
+                           err);
         if (!r)
                 r = image_config_check(config, "image configuration", &diff_ids, &count, err);
         if (!r && count != manifest.layer_count)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * `load`: the images of a docker archive, an OCI archive or an OCI layout folder come into the store, all of them or none.
+ * `load`: the images of a docker archive, an OCI archive or an OCI layout folder come into the store, all of them or
+ * none.
  */
 #pragma once
 
@@ -12,7 +13,10 @@ struct load_options {
         struct stream_limits limits;
 };
 
-/* `path`: an archive (compressed or not), a folder, or "-" for standard input. *loaded lists names, or IDs of those without. */
+/*
+ * `path`: an archive (compressed or not), a folder, or "-" for standard input. *loaded lists names, or IDs of those
+ * without.
+ */
 int image_load(struct store *store, const char *path, const struct load_options *options, char ***loaded,
                struct error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * docker archives (`docker save`, `podman save`): manifest.json lists images, each a configuration and its layers as tar
- * archives. The configuration is kept as it is, for its digest is docker's image ID; the manifest is made here.
+ * docker archives (`docker save`, `podman save`): manifest.json lists images, each a configuration and its layers as
+ * tar archives. The configuration is kept as it is, for its digest is docker's image ID; the manifest is made here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,9 @@ static int sniff(struct loading *loading, const struct blob_file *file, const ch
                 { "\x1f\x8b", MEDIA_TYPE_LAYER_GZIP, 2 },
                 { "\x28\xb5\x2f\xfd", MEDIA_TYPE_LAYER_ZSTD, 4 },
                 { "BZh", NULL, 3 },
-                { "\xfd" "7zXZ", NULL, 5 },
+                { "\xfd"
+                  "7zXZ",
+                  NULL, 5 },
         };
         char head[8] = { 0 };
         _cleanup_close_ int fd = openat(loading->adding->folder, file->name, O_RDONLY | O_CLOEXEC);
@@ -64,12 +66,14 @@ static int sniff(struct loading *loading, const struct blob_file *file, const ch
                 if (!memcmp(head, kinds[i].magic, kinds[i].length))
                         *media_type = kinds[i].media_type;
         if (!*media_type)
-                return error_set(err, -EINVAL, "a layer is compressed in a way that images must not be; expected none, gzip or "
+                return error_set(err, -EINVAL,
+                                 "a layer is compressed in a way that images must not be; expected none, gzip or "
                                  "zstd");
         return 0;
 }
 
-static int keep_layers(struct loading *loading, const struct json_at *list, struct descriptor *layers, struct error *err)
+static int keep_layers(struct loading *loading, const struct json_at *list, struct descriptor *layers,
+                       struct error *err)
 {
         for (size_t i = 0; i < json_count(list); i++) {
                 struct json_at at = json_element(list, i);
@@ -103,7 +107,8 @@ static int keep_config(struct loading *loading, const char *name, struct descrip
         return r < 0 ? r : image_config_check(document, "image configuration", diff_ids, count, err);
 }
 
-static int load_image(struct loading *loading, const struct json_at *item, struct loaded_image *image, struct error *err)
+static int load_image(struct loading *loading, const struct json_at *item, struct loaded_image *image,
+                      struct error *err)
 {
         const char *name = NULL;
         json_need_string(item, "Config", &name);

@@ -24,7 +24,9 @@ static int read_json(struct loading *loading, const struct descriptor *descripto
                      struct error *err)
 {
         int r = keep_blob(loading, descriptor, err);
-        return r < 0 ? r : blob_read_json(loading->adding->store, &descriptor->digest, descriptor->size, what, document, err);
+        return r < 0 ? r
+                     : blob_read_json(loading->adding->store, &descriptor->digest, descriptor->size, what, document,
+                                      err);
 }
 
 static int load_layers(struct loading *loading, const struct manifest *manifest, struct error *err)

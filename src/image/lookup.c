@@ -83,8 +83,10 @@ static int lookup_id(struct store *store, const json_t *manifests, const char *p
                 if (!text_starts(digest_hex(&descriptor.digest), prefix) && !has_config(store, &descriptor, prefix))
                         continue;
                 if (found)
-                        return error_set(err, -EINVAL, "\"%s\" is the beginning of more than one image's ID; give more "
-                                         "digits", prefix);
+                        return error_set(err, -EINVAL,
+                                         "\"%s\" is the beginning of more than one image's ID; give more "
+                                         "digits",
+                                         prefix);
                 found = true;
                 match->entry = entry;
                 match->digest = descriptor.digest;
@@ -117,8 +119,10 @@ static int lookup_name(const json_t *manifests, const struct reference *wanted, 
 
 static int no_such_image(const char *text, struct error *err)
 {
-        return error_set(err, -ENOENT, "no such image: %.200s; `onggi images` lists what is there, `onggi load` and "
-                         "`onggi import` bring more", text);
+        return error_set(err, -ENOENT,
+                         "no such image: %.200s; `onggi images` lists what is there, `onggi load` and "
+                         "`onggi import` bring more",
+                         text);
 }
 
 int lookup_entry(struct store *store, const json_t *index, const char *text, struct match *match, struct error *err)

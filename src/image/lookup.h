@@ -13,16 +13,19 @@
 #include "image/store.h"
 
 struct match {
-        const json_t *entry;  /* borrowed from the index */
-        struct digest digest; /* the entry's */
-        bool by_name;         /* found by a reference; else by an ID */
+        const json_t *entry;                                   /* borrowed from the index */
+        struct digest digest;                                  /* the entry's */
+        bool by_name;                                          /* found by a reference; else by an ID */
         char name[REFERENCE_NAME_MAX + REFERENCE_TAG_MAX + 2]; /* by_name: the entry's reference */
 };
 
 /* -ENOENT where there is none, -EINVAL where the text is neither a reference nor an ID or fits several images. */
 int lookup_entry(struct store *store, const json_t *index, const char *text, struct match *match, struct error *err);
 
-/* What a descriptor leads to: a manifest, through indexes where there are any. The caller owns *document; *found is its descriptor. */
+/*
+ * What a descriptor leads to: a manifest, through indexes where there are any. The caller owns *document; *found is its
+ * descriptor.
+ */
 int lookup_manifest(struct store *store, const struct descriptor *from, const char *what, json_t **document,
                     struct descriptor *found, struct error *err);
 

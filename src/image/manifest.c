@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define OUR_OS "linux"
+#define OUR_OS           "linux"
 #define OUR_ARCHITECTURE "amd64"
 
 static const char *const index_types[] = { MEDIA_TYPE_INDEX, MEDIA_TYPE_DOCKER_INDEX, NULL };
@@ -89,7 +89,7 @@ static void check_schema_version(const struct json_at *root)
                 json_misfit(&at, "is required");
         if (version == 1)
                 json_misfit(&at, "is 1: docker's first manifest format is not supported; push the image again with a "
-                            "current tool");
+                                 "current tool");
 }
 
 int document_kind(const json_t *document, const char *what, const char *expected, enum document_kind *kind,

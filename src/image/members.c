@@ -17,7 +17,7 @@
 #include "image/layer_root.h"
 
 #define MEMBERS_MAX 100000
-#define LINKS_MAX 8
+#define LINKS_MAX   8
 
 struct members {
         struct adding *adding;
@@ -215,7 +215,7 @@ int members_get_blob(struct members *members, const struct digest *digest, uint6
                 return error_set(err, -EBADMSG, "%s: blob %s is %" PRIu64 " bytes, but what refers to it says %" PRIu64,
                                  members->what, digest->text, file->size, size);
         if (!digest_equal(&file->digest, digest))
-                return error_set(err, -EBADMSG, "%s: the content of blob %s is damaged: its digest is %s", members->what,
-                                 digest->text, file->digest.text);
+                return error_set(err, -EBADMSG, "%s: the content of blob %s is damaged: its digest is %s",
+                                 members->what, digest->text, file->digest.text);
         return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The files of an archive of images, or of a folder that is one: each is read once, digested, and then waits beside the store.
+ * The files of an archive of images, or of a folder that is one: each is read once, digested, and then waits beside the
+ * store.
  *
- * An archive's order is its writer's affair and it may come through a pipe, so all of its files are taken first; a folder's are
- * taken as they are asked for.
+ * An archive's order is its writer's affair and it may come through a pipe, so all of its files are taken first; a
+ * folder's are taken as they are asked for.
  */
 #pragma once
 
@@ -17,7 +18,10 @@
 
 struct members;
 
-/* `fd` is the archive (compressed or not) or the folder; it must outlive the members. `what` names it in errors and is borrowed. */
+/*
+ * `fd` is the archive (compressed or not) or the folder; it must outlive the members. `what` names it in errors and is
+ * borrowed.
+ */
 int members_open(struct adding *adding, int fd, const char *what, const struct stream_limits *limits,
                  struct members **members, struct error *err);
 void members_free(struct members *members);

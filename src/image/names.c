@@ -18,7 +18,8 @@ int store_tag(struct store *store, const char *source, const char *target, struc
         if (r < 0)
                 return r;
         if (!reference.tag[0] || reference.digest[0])
-                return error_set(err, -EINVAL, "\"%s\" cannot be given to an image: a new name must not have a digest", target);
+                return error_set(err, -EINVAL, "\"%s\" cannot be given to an image: a new name must not have a digest",
+                                 target);
         _cleanup_close_ int content = lock_take(store->images, "content.lock", false, err);
         if (content < 0)
                 return content;
@@ -67,8 +68,8 @@ static int untag(struct store *store, json_t *index, const char *text, bool forc
         struct descriptor entry = lookup_descriptor(match.entry);
         size_t names = count_names(manifests, &match.digest);
         if (!match.by_name && names > 1 && !force)
-                return error_set(err, -EBUSY, "image %s has %zu names; remove them one by one, or all with --force", text,
-                                 names);
+                return error_set(err, -EBUSY, "image %s has %zu names; remove them one by one, or all with --force",
+                                 text, names);
         _cleanup_free_ char *holder = NULL;
         bool last = !match.by_name || names == 1;
         if (last)
@@ -76,8 +77,10 @@ static int untag(struct store *store, json_t *index, const char *text, bool forc
         if (r < 0)
                 return r;
         if (holder && !force)
-                return error_set(err, -EBUSY, "image %s is in use by the instance %.12s; remove that first, or use --force to "
-                                 "take the image's name away", text, holder);
+                return error_set(err, -EBUSY,
+                                 "image %s is in use by the instance %.12s; remove that first, or use --force to "
+                                 "take the image's name away",
+                                 text, holder);
         _cleanup_json_ json_t *nameless = NULL;
         if (holder && !(nameless = layout_new_entry(entry.media_type, &entry.digest, entry.size, NULL)))
                 return error_memory(err);

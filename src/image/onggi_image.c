@@ -27,7 +27,8 @@ struct arguments {
 #define TARGET(field) offsetof(struct arguments, field)
 
 static const struct option_spec common_options[] = {
-        { "root", 0, OPTION_STRING, TARGET(root), "FOLDER", "the store's root (default $ONGGI_ROOT or /var/lib/onggi)" },
+        { "root", 0, OPTION_STRING, TARGET(root), "FOLDER",
+          "the store's root (default $ONGGI_ROOT or /var/lib/onggi)" },
         { NULL },
 };
 static const struct option_spec limit_options[] = {
@@ -40,12 +41,14 @@ static const struct option_spec import_options[] = {
         { NULL },
 };
 static const struct option_spec load_options[] = {
-        { "input", 'i', OPTION_STRING, TARGET(input), "FILE", "read this archive or OCI layout folder, not standard input" },
+        { "input", 'i', OPTION_STRING, TARGET(input), "FILE",
+          "read this archive or OCI layout folder, not standard input" },
         { "quiet", 'q', OPTION_FLAG, TARGET(quiet), NULL, "print nothing" },
         { NULL },
 };
 static const struct option_spec save_options[] = {
-        { "output", 'o', OPTION_STRING, TARGET(output), "FILE", "write to this file or folder, not to standard output" },
+        { "output", 'o', OPTION_STRING, TARGET(output), "FILE",
+          "write to this file or folder, not to standard output" },
         { "format", 0, OPTION_STRING, TARGET(format), "FORMAT", "docker-archive (default), oci-archive or oci-dir" },
         { NULL },
 };
@@ -53,12 +56,14 @@ static const struct option_spec save_options[] = {
 static struct stream_limits limits_of(const struct arguments *arguments)
 {
         bool given = arguments->max_size;
-        return (struct stream_limits){ .bytes = given ? arguments->max_size : STREAM_BYTES_DEFAULT, .any_ratio = given };
+        return (struct stream_limits){ .bytes = given ? arguments->max_size : STREAM_BYTES_DEFAULT,
+                                       .any_ratio = given };
 }
 
 static int run_import(struct store *store, const struct arguments *arguments, char **operands, struct error *err)
 {
-        struct import_options options = { .changes = arguments->changes, .message = arguments->message,
+        struct import_options options = { .changes = arguments->changes,
+                                          .message = arguments->message,
                                           .limits = limits_of(arguments) };
         _cleanup_free_ char *id = NULL;
         int r = image_import(store, operands[0], operands[1], &options, &id, err);
@@ -80,7 +85,8 @@ static int run_load(struct store *store, const struct arguments *arguments, char
 
 static int run_save(struct store *store, const struct arguments *arguments, char **operands, struct error *err)
 {
-        return image_save(store, operands, arguments->format ? arguments->format : "docker-archive", arguments->output, err);
+        return image_save(store, operands, arguments->format ? arguments->format : "docker-archive", arguments->output,
+                          err);
 }
 
 static int run_unpack(struct store *store, const struct arguments *arguments, char **operands, struct error *err)
@@ -103,8 +109,8 @@ static const struct option_spec *const unpack_tables[] = { limit_options, common
 static const struct option_spec *const global_tables[] = { common_options, NULL };
 
 static const struct verb verbs[] = {
-        { "import", "PATH|- [NAME[:TAG]]", "make an image of a root file system: a tar archive or a folder", import_tables, 1, 2,
-          run_import },
+        { "import", "PATH|- [NAME[:TAG]]", "make an image of a root file system: a tar archive or a folder",
+          import_tables, 1, 2, run_import },
         { "load", "", "read images from an archive or an OCI layout", load_tables, 0, 0, run_load },
         { "save", "IMAGE...", "write images to an archive or an OCI layout", save_tables, 1, -1, run_save },
         { "unpack", "IMAGE", "unpack an image's layers where they are missing", unpack_tables, 1, 1, run_unpack },

@@ -14,21 +14,21 @@
 #include "image/tar_writer.h"
 
 struct package {
-        char *output;       /* NULL: standard output */
-        char *temporary;    /* its name until it is finished; NULL: written in place */
-        int fd;             /* the archive, or the folder */
-        int file;           /* the file at hand in the folder */
+        char *output;    /* NULL: standard output */
+        char *temporary; /* its name until it is finished; NULL: written in place */
+        int fd;          /* the archive, or the folder */
+        int file;        /* the file at hand in the folder */
         bool folder;
         bool finished;
-        struct archive *tar;
-        struct tar_sink sink;
+        struct tar_writer tar;
 };
 
 static int write_out(void *context, const void *data, size_t length, struct error *err)
 {
         struct package *package = context;
         int r = write_all(package->fd, data, length);
-        return r < 0 ? error_code(err, r, "cannot write %s", package->output ? package->output : "to standard output") : 0;
+        return r < 0 ? error_code(err, r, "cannot write %s", package->output ? package->output : "to standard output")
+                     : 0;
 }
 
 static int open_folder(struct package *package, struct error *err)
@@ -57,8 +57,8 @@ static int open_archive(struct package *package, struct error *err)
         }
         if (package->fd < 0)
                 return error_errno(err, "cannot create %s", package->output ? package->output : "the archive");
-        package->sink = (struct tar_sink){ .write = write_out, .context = package };
-        return tar_writer_open(&package->sink, &package->tar, err);
+        package->tar = (struct tar_writer){ .write = write_out, .context = package };
+        return tar_writer_open(&package->tar, err);
 }
 
 int package_open(const char *output, bool folder, struct package **package, struct error *err)
@@ -69,8 +69,8 @@ int package_open(const char *output, bool folder, struct package **package, stru
         if (!made)
                 return error_memory(err);
         *made = (struct package){ .fd = -1, .file = -1, .folder = folder };
-        if (output && (!(made->output = strdup(output)) ||
-                       !(made->temporary = text_format("%s.%d.tmp", output, (int)getpid()))))
+        if (output &&
+            (!(made->output = strdup(output)) || !(made->temporary = text_format("%s.%d.tmp", output, (int)getpid()))))
                 return error_memory(err);
         int r = folder ? open_folder(made, err) : open_archive(made, err);
         if (!r)
@@ -93,13 +93,14 @@ static int begin_in_folder(struct package *package, const char *name, struct err
 
 int package_begin(struct package *package, const char *name, uint64_t size, struct error *err)
 {
-        return package->folder ? begin_in_folder(package, name, err) : tar_writer_member(package->tar, name, size, err);
+        return package->folder ? begin_in_folder(package, name, err)
+                               : tar_writer_member(&package->tar, name, size, err);
 }
 
 int package_data(struct package *package, const void *data, size_t length, struct error *err)
 {
         if (!package->folder)
-                return tar_writer_data(package->tar, data, length, err);
+                return tar_writer_data(&package->tar, data, length, err);
         int r = write_all(package->file, data, length);
         return r < 0 ? error_code(err, r, "cannot write to %s", package->output) : 0;
 }
@@ -113,7 +114,7 @@ int package_file(struct package *package, const char *name, const void *data, si
 int package_finish(struct package *package, struct error *err)
 {
         if (!package->folder) {
-                int r = tar_writer_close(TAKE_PTR(package->tar), &package->sink, 0, err);
+                int r = tar_writer_close(&package->tar, 0, err);
                 if (r < 0)
                         return r;
         }
@@ -128,8 +129,7 @@ void package_close(struct package *package)
 {
         if (!package)
                 return;
-        if (package->tar)
-                tar_writer_close(package->tar, &package->sink, -ECANCELED, NULL);
+        tar_writer_close(&package->tar, -ECANCELED, NULL);
         cleanup_close(&package->file);
         if (package->temporary && !package->finished && package->fd >= 0)
                 tree_remove(AT_FDCWD, package->temporary, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pins: what instances hold. A pin is a symbolic link, for it is made in one step and its text needs no file to be written.
+ * Pins: what instances hold. A pin is a symbolic link, for it is made in one step and its text needs no file to be
+ * written.
  */
 #pragma once
 

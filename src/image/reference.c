@@ -7,8 +7,8 @@
 
 #include "base/text.h"
 
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
 /* separator ::= "." | "_" | "__" | "-"+ ; returns its length, 0 if there is none. */
@@ -77,7 +77,8 @@ static size_t domain_length(const char *name)
         size_t first = strcspn(name, "/");
         if (!name[first])
                 return 0;
-        if (strcspn(name, ".:[") < first || (first == 9 && text_starts(name, "localhost")) || strcspn(name, UPPER) < first)
+        if (strcspn(name, ".:[") < first || (first == 9 && text_starts(name, "localhost")) ||
+            strcspn(name, UPPER) < first)
                 return first;
         return 0;
 }
@@ -95,7 +96,8 @@ static int check_name(const char *text, const char *name, struct error *err)
         for (;;) {
                 size_t length = strcspn(path, "/");
                 if (!is_path_component(path, length))
-                        return error_set(err, -EINVAL, "image name \"%.160s\": \"%.*s\" is not well-formed; expected "
+                        return error_set(err, -EINVAL,
+                                         "image name \"%.160s\": \"%.*s\" is not well-formed; expected "
                                          "lower-case letters and digits, with single '.', '_', '__' or '-' between",
                                          text, (int)(length > 160 ? 160 : length), path);
                 if (!path[length])
@@ -108,9 +110,10 @@ static int check_tag(const char *text, const char *tag, struct error *err)
 {
         size_t length = strspn(tag, LOWER UPPER DIGITS "_.-");
         if (!length || tag[length] || tag[0] == '.' || tag[0] == '-' || length > REFERENCE_TAG_MAX)
-                return error_set(err, -EINVAL, "image name \"%.160s\": \"%.140s\" is not a tag; expected at most %d letters, "
-                                 "digits, '_', '.' and '-', not beginning with '.' or '-'", text, tag,
-                                 REFERENCE_TAG_MAX);
+                return error_set(err, -EINVAL,
+                                 "image name \"%.160s\": \"%.140s\" is not a tag; expected at most %d letters, "
+                                 "digits, '_', '.' and '-', not beginning with '.' or '-'",
+                                 text, tag, REFERENCE_TAG_MAX);
         return 0;
 }
 

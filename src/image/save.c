@@ -44,7 +44,8 @@ static void free_images(struct saving *saving)
         free(saving->images);
 }
 
-static int read_image(struct saving *saving, const struct descriptor *entry, struct saved_image *image, struct error *err)
+static int read_image(struct saving *saving, const struct descriptor *entry, struct saved_image *image,
+                      struct error *err)
 {
         _cleanup_json_ json_t *config = NULL;
         size_t count = 0;
@@ -141,7 +142,8 @@ static int copy_blob(struct saving *saving, const struct descriptor *blob, const
         struct digest found;
         digester_finish(&digester, &found);
         if (!r && !digest_equal(&found, &blob->digest))
-                return error_set(err, -EBADMSG, "the content of blob %s is damaged; load its image again", blob->digest.text);
+                return error_set(err, -EBADMSG, "the content of blob %s is damaged; load its image again",
+                                 blob->digest.text);
         return r;
 }
 
@@ -217,7 +219,8 @@ static int save_docker_image(struct saving *saving, const struct saved_image *im
         int r = copy_blob(saving, &image->manifest.config, name, err);
         if (r < 0)
                 return r;
-        json_t *entry = json_pack("{s:s, s:o, s:O}", "Config", name, "RepoTags", names_array(image->names), "Layers", layers);
+        json_t *entry =
+                json_pack("{s:s, s:o, s:O}", "Config", name, "RepoTags", names_array(image->names), "Layers", layers);
         return json_array_append_new(list, entry) < 0 ? error_memory(err) : 0;
 }
 
@@ -253,8 +256,9 @@ static int save_oci_image(struct saving *saving, const struct saved_image *image
         char *const none[] = { NULL, NULL };
         char *const *names = image->names ? image->names : none;
         for (size_t i = 0; !r && (i == 0 || names[i]); i++)
-                if (json_array_append_new(list, layout_new_entry(image->descriptor.media_type, &image->descriptor.digest,
-                                                                 image->descriptor.size, names[i])) < 0)
+                if (json_array_append_new(list,
+                                          layout_new_entry(image->descriptor.media_type, &image->descriptor.digest,
+                                                           image->descriptor.size, names[i])) < 0)
                         r = error_memory(err);
         return r;
 }
@@ -262,9 +266,10 @@ static int save_oci_image(struct saving *saving, const struct saved_image *image
 static int save_oci(struct saving *saving, struct error *err)
 {
         static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-        _cleanup_json_ json_t *index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_TYPE_INDEX,
-                                                 "manifests");
-        int r = index ? package_file(saving->package, "oci-layout", layout, sizeof(layout) - 1, err) : error_memory(err);
+        _cleanup_json_ json_t *index =
+                json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_TYPE_INDEX, "manifests");
+        int r = index ? package_file(saving->package, "oci-layout", layout, sizeof(layout) - 1, err)
+                      : error_memory(err);
         if (!r)
                 r = package_begin(saving->package, "blobs/", 0, err);
         if (!r)
@@ -274,8 +279,8 @@ static int save_oci(struct saving *saving, struct error *err)
         return r < 0 ? r : write_json(saving, "index.json", index, err);
 }
 
-static int save(struct saving *saving, char *const *references, bool folder, int (*write)(struct saving *, struct error *),
-                const char *output, struct error *err)
+static int save(struct saving *saving, char *const *references, bool folder,
+                int (*write)(struct saving *, struct error *), const char *output, struct error *err)
 {
         int r = add_images(saving, references, err);
         if (r < 0)
@@ -311,5 +316,6 @@ int image_save(struct store *store, char *const *references, const char *format,
                 free_images(&saving);
                 return r;
         }
-        return error_set(err, -EINVAL, "unknown format \"%.40s\"; expected docker-archive, oci-archive or oci-dir", format);
+        return error_set(err, -EINVAL, "unknown format \"%.40s\"; expected docker-archive, oci-archive or oci-dir",
+                         format);
 }

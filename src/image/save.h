@@ -8,7 +8,8 @@
 #include "image/store.h"
 
 /*
- * `references`: a NULL-terminated list; those that are names go along. `format`: "docker-archive", "oci-archive" or "oci-dir".
- * `output` NULL: standard output. A file appears under its name only when it is complete; a folder must not be there before.
+ * `references`: a NULL-terminated list; those that are names go along. `format`: "docker-archive", "oci-archive" or
+ * "oci-dir". `output` NULL: standard output. A file appears under its name only when it is complete; a folder must not
+ * be there before.
  */
 int image_save(struct store *store, char *const *references, const char *format, const char *output, struct error *err);

@@ -12,7 +12,7 @@
 #define INPUT_BYTES (256 * 1024)
 /* Up to here nobody asks for the ratio; file systems shrink to a tenth, zeros to a thousandth. */
 #define RATIO_FREE_BYTES (UINT64_C(256) << 20)
-#define RATIO_MAX 250
+#define RATIO_MAX        250
 
 struct stream {
         int fd;
@@ -25,7 +25,7 @@ struct stream {
         bool copy_input;        /* else what comes out is copied */
         bool ended;
         struct error err; /* of a callback that libarchive called */
-        size_t head; /* bytes in buffer that stream_open() has read ahead */
+        size_t head;      /* bytes in buffer that stream_open() has read ahead */
         char buffer[INPUT_BYTES];
 };
 
@@ -169,11 +169,15 @@ static int check_limits(struct stream *stream, struct error *err)
 {
         uint64_t in = stream->input.length, out = stream->output.length;
         if (out > stream->limits.bytes)
-                return error_set(err, -EFBIG, "%s unpacks to more than the %" PRIu64 " bytes that are accepted; "
-                                 "--max-size allows more", stream->what, stream->limits.bytes);
+                return error_set(err, -EFBIG,
+                                 "%s unpacks to more than the %" PRIu64 " bytes that are accepted; "
+                                 "--max-size allows more",
+                                 stream->what, stream->limits.bytes);
         if (!stream->limits.any_ratio && out > RATIO_FREE_BYTES && out / RATIO_MAX > in)
-                return error_set(err, -EFBIG, "%s unpacks to more than %d times its size, as if made to fill the disk; "
-                                 "where that is meant, --max-size says how much is accepted", stream->what, RATIO_MAX);
+                return error_set(err, -EFBIG,
+                                 "%s unpacks to more than %d times its size, as if made to fill the disk; "
+                                 "where that is meant, --max-size says how much is accepted",
+                                 stream->what, RATIO_MAX);
         return 0;
 }
 
@@ -257,6 +261,6 @@ int tar_error(struct stream *stream, struct archive *tar, const char *entry, str
         if (stream->err.code)
                 return error_set(err, stream->err.code, "%s", stream->err.text);
         const char *reason = archive_error_string(tar);
-        return error_set(err, -EBADMSG, "%s%s%s: %s", stream->what, entry ? ": after the entry " : "", entry ? entry : "",
-                         reason ? reason : "damaged tar archive");
+        return error_set(err, -EBADMSG, "%s%s%s: %s", stream->what, entry ? ": after the entry " : "",
+                         entry ? entry : "", reason ? reason : "damaged tar archive");
 }

@@ -95,8 +95,10 @@ static int mark_root(struct store *store, struct marks *marks, const struct dige
         if (r == -ENOMEM)
                 return error_memory(err);
         if (r < 0)
-                return error_set(err, -EBADMSG, "image %s is broken, so nobody knows what it needs and nothing is removed; "
-                                 "remove it first (%s)", digest->text, why.text);
+                return error_set(err, -EBADMSG,
+                                 "image %s is broken, so nobody knows what it needs and nothing is removed; "
+                                 "remove it first (%s)",
+                                 digest->text, why.text);
         return 0;
 }
 
@@ -224,7 +226,9 @@ static int empty_folder(int dir, uint64_t *freed, struct error *err)
         return 0;
 }
 
-/* file_replace() leaves ".<name>.<pid>.tmp" beside the file when it is killed; whoever writes one holds content.lock. */
+/*
+ * file_replace() leaves ".<name>.<pid>.tmp" beside the file when it is killed; whoever writes one holds content.lock.
+ */
 static void remove_replacements(struct store *store, uint64_t *freed)
 {
         _cleanup_closedir_ DIR *folder = open_folder(store->images, ".");

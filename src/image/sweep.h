@@ -15,7 +15,7 @@ struct store;
 int sweep_temporary(struct store *store, uint64_t *freed, struct error *err);
 
 /*
- * Removes blobs and unpacked layers that neither an entry of the index nor a pin leads to. Where a manifest cannot be read
- * nothing is removed, for nobody knows what it needs: -EBADMSG. *freed (may be NULL) grows by the bytes.
+ * Removes blobs and unpacked layers that neither an entry of the index nor a pin leads to. Where a manifest cannot be
+ * read nothing is removed, for nobody knows what it needs: -EBADMSG. *freed (may be NULL) grows by the bytes.
  */
 int sweep(struct store *store, const json_t *index, uint64_t *freed, struct error *err);

@@ -13,8 +13,8 @@ static int check_diff_id(struct stream *stream, const struct digest *expected, s
         struct digest found;
         int r = stream_finish(stream, NULL, &found, err);
         if (!r && !digest_equal(&found, expected))
-                return error_set(err, -EBADMSG, "the layer's content has the digest %s, but the image says %s", found.text,
-                                 expected->text);
+                return error_set(err, -EBADMSG, "the layer's content has the digest %s, but the image says %s",
+                                 found.text, expected->text);
         return r;
 }
 
@@ -30,8 +30,8 @@ static int unpack_layer(struct adding *adding, struct stream *stream, const stru
                 return error_set(err, -EBADMSG, "the content of blob %s is damaged; load its image again",
                                  layer->digest.text);
         if (report.refused)
-                fprintf(stderr, "onggi-image: layer %.19s: %u things could not be kept, first: %s\n", layer->digest.text,
-                        report.refused, report.first_refused);
+                fprintf(stderr, "onggi-image: layer %.19s: %u things could not be kept, first: %s\n",
+                        layer->digest.text, report.refused, report.first_refused);
         return 0;
 }
 

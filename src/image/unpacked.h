@@ -16,7 +16,9 @@ struct store;
 /* The chain id of the layers 0 to count - 1; count at least 1. */
 void chain_id(const struct digest *diff_ids, size_t count, struct digest *chain);
 
-/* Which name the layer `index` has in layers/: *name is its diff id or its chain id. -ENOENT when it is not unpacked. */
+/*
+ * Which name the layer `index` has in layers/: *name is its diff id or its chain id. -ENOENT when it is not unpacked.
+ */
 int unpacked_find(struct store *store, const struct digest *diff_ids, size_t index, struct digest *name);
 
 /* The absolute path of its root/; the caller frees it. NULL without memory. */

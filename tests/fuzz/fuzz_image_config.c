@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Image configurations, and the instructions that change them: a changed configuration can be checked and written again. */
+/*
+ * Image configurations, and the instructions that change them: a changed configuration can be checked and written
+ * again.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Layers' tar archives, plain and compressed, unpacked into a temporary folder that stands in another one: whatever the archive
- * says, nothing appears or changes beside the layer's root.
+ * Layers' tar archives, plain and compressed, unpacked into a temporary folder that stands in another one: whatever the
+ * archive says, nothing appears or changes beside the layer's root.
  */
 #include <errno.h>
 #include <fcntl.h>

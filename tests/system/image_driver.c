@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Calls the image store's functions from a command line, one a run, for tests that are about the store and not about the
- * commands above it: image_driver ROOT find|list|tag|untag|untag-force|pin|unpin|prune|prune-all [ARGUMENT…]
+ * Calls the image store's functions from a command line, one a run, for tests that are about the store and not about
+ * the commands above it: image_driver ROOT find|list|tag|untag|untag-force|pin|unpin|prune|prune-all [ARGUMENT…]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,8 +99,14 @@ int main(int argc, char **argv)
                 int arguments;
                 int (*run)(struct store *store, char **arguments, struct error *err);
         } verbs[] = {
-                { "find", 1, find },   { "list", 0, list },   { "tag", 2, tag },     { "untag", 1, untag },
-                { "pin", 2, pin },     { "unpin", 1, unpin }, { "prune", 0, prune }, { "prune-all", 0, prune_all },
+                { "find", 1, find },
+                { "list", 0, list },
+                { "tag", 2, tag },
+                { "untag", 1, untag },
+                { "pin", 2, pin },
+                { "unpin", 1, unpin },
+                { "prune", 0, prune },
+                { "prune-all", 0, prune_all },
                 { "untag-force", 1, untag_force },
         };
         struct error err = { 0 };

@@ -17,8 +17,10 @@
 static int check(const char *members, struct error *err)
 {
         char text[4096];
-        snprintf(text, sizeof(text), "{\"architecture\":\"amd64\",\"os\":\"linux\",\"created\":\"2024-01-01T00:00:00.5+01:00\","
-                 "\"config\":{%s},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" HEX "\"]}}", members);
+        snprintf(text, sizeof(text),
+                 "{\"architecture\":\"amd64\",\"os\":\"linux\",\"created\":\"2024-01-01T00:00:00.5+01:00\","
+                 "\"config\":{%s},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:" HEX "\"]}}",
+                 members);
         _cleanup_json_ json_t *document = NULL;
         assert_int_equal(json_parse(text, strlen(text), "test", &document, NULL), 0);
         return image_config_check(document, "config", NULL, NULL, err);
@@ -73,8 +75,9 @@ static void test_a_field_of_a_wrong_type_is_named(void **state)
 static void test_diff_ids_are_given_out(void **state)
 {
         (void)state;
-        _cleanup_json_ json_t *document = json_pack("{s:s, s:s, s:{s:s, s:[s, s]}}", "architecture", "amd64", "os", "linux", "rootfs",
-                                                    "type", "layers", "diff_ids", "sha256:" HEX, "sha256:" HEX);
+        _cleanup_json_ json_t *document =
+                json_pack("{s:s, s:s, s:{s:s, s:[s, s]}}", "architecture", "amd64", "os", "linux", "rootfs", "type",
+                          "layers", "diff_ids", "sha256:" HEX, "sha256:" HEX);
         _cleanup_free_ struct digest *diff_ids = NULL;
         size_t count = 0;
         assert_int_equal(image_config_check(document, "config", &diff_ids, &count, NULL), 0);

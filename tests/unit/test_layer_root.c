@@ -47,9 +47,18 @@ static void test_names_become_plain_or_are_refused(void **state)
                 const char *written, *plain; /* NULL: refused */
                 bool absolute;
         } cases[] = {
-                { "a/b", "a/b", false },    { "./a//b/./", "a/b", false }, { "./", "", false },       { ".", "", false },
-                { "/a", "a", true },        { "/a", NULL, false },         { "..", NULL, true },      { "a/..", NULL, true },
-                { "../a", NULL, true },     { "a/../b", NULL, true },      { "..a/b..", "..a/b..", false }, { "...", "...", false },
+                { "a/b", "a/b", false },
+                { "./a//b/./", "a/b", false },
+                { "./", "", false },
+                { ".", "", false },
+                { "/a", "a", true },
+                { "/a", NULL, false },
+                { "..", NULL, true },
+                { "a/..", NULL, true },
+                { "../a", NULL, true },
+                { "a/../b", NULL, true },
+                { "..a/b..", "..a/b..", false },
+                { "...", "...", false },
         };
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 char name[PATH_MAX];
@@ -127,8 +136,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names_become_plain_or_are_refused),
                 cmocka_unit_test_setup_teardown(test_a_parent_is_made_once_and_never_outside, make_place, remove_place),
-                cmocka_unit_test_setup_teardown(test_a_parent_is_forgotten_when_what_it_led_through_goes, make_place, remove_place),
-                cmocka_unit_test_setup_teardown(test_whiteouts_of_unnameable_things_are_refused, make_place, remove_place),
+                cmocka_unit_test_setup_teardown(test_a_parent_is_forgotten_when_what_it_led_through_goes, make_place,
+                                                remove_place),
+                cmocka_unit_test_setup_teardown(test_whiteouts_of_unnameable_things_are_refused, make_place,
+                                                remove_place),
                 cmocka_unit_test(test_chain_ids_depend_on_the_layers_below),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

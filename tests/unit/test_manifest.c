@@ -10,11 +10,12 @@
 
 #include "base/json.h"
 
-#define HEX "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-#define CONFIG "\"config\":{\"mediaType\":\"" MEDIA_TYPE_CONFIG "\",\"digest\":\"sha256:" HEX "\",\"size\":2}"
+#define HEX         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define CONFIG      "\"config\":{\"mediaType\":\"" MEDIA_TYPE_CONFIG "\",\"digest\":\"sha256:" HEX "\",\"size\":2}"
 #define LAYER(size) "{\"mediaType\":\"" MEDIA_TYPE_LAYER "\",\"digest\":\"sha256:" HEX "\",\"size\":" size "}"
-#define ENTRY(size, platform) "{\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\",\"digest\":\"sha256:" HEX "\",\"size\":" size \
-                              ",\"platform\":" platform "}"
+#define ENTRY(size, platform)                                                                                          \
+        "{\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\",\"digest\":\"sha256:" HEX "\",\"size\":" size                      \
+        ",\"platform\":" platform "}"
 
 static json_t *parse(const char *text)
 {
@@ -26,7 +27,8 @@ static json_t *parse(const char *text)
 static void test_a_manifest_gives_its_descriptors_in_order(void **state)
 {
         (void)state;
-        _cleanup_json_ json_t *document = parse("{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER("10") "," LAYER("20") "]}");
+        _cleanup_json_ json_t *document =
+                parse("{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER("10") "," LAYER("20") "]}");
         struct manifest manifest;
         struct error err = { 0 };
         assert_int_equal(manifest_parse(document, "manifest", &manifest, &err), 0);
@@ -53,9 +55,10 @@ static void test_a_document_that_can_be_read_in_two_ways_is_refused(void **state
                 { "{\"schemaVersion\":2,\"manifests\":[]," CONFIG "}", NULL, -EINVAL, 0 },
                 { "{\"schemaVersion\":2}", NULL, -EINVAL, 0 },
                 { "{\"schemaVersion\":2,\"manifests\":[]}", MEDIA_TYPE_MANIFEST, -EINVAL, 0 },
-                { "{\"schemaVersion\":2,\"manifests\":[],\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\"}", NULL, -EINVAL, 0 },
-                { "{\"schemaVersion\":2,\"manifests\":[],\"mediaType\":\"" MEDIA_TYPE_INDEX "\"}", MEDIA_TYPE_DOCKER_INDEX,
-                  -EINVAL, 0 },
+                { "{\"schemaVersion\":2,\"manifests\":[],\"mediaType\":\"" MEDIA_TYPE_MANIFEST "\"}", NULL, -EINVAL,
+                  0 },
+                { "{\"schemaVersion\":2,\"manifests\":[],\"mediaType\":\"" MEDIA_TYPE_INDEX "\"}",
+                  MEDIA_TYPE_DOCKER_INDEX, -EINVAL, 0 },
                 { "{\"schemaVersion\":1,\"manifests\":[]}", NULL, -EINVAL, 0 },
                 { "[]", NULL, -EINVAL, 0 },
         };
@@ -72,12 +75,14 @@ static void test_a_document_that_can_be_read_in_two_ways_is_refused(void **state
 static void test_the_plain_variant_of_our_platform_is_chosen(void **state)
 {
         (void)state;
+        /* clang-format off */
         _cleanup_json_ json_t *document = parse(
                 "{\"schemaVersion\":2,\"manifests\":[" ENTRY("1", "{\"os\":\"linux\",\"architecture\":\"arm64\"}") ","
                 ENTRY("2", "{\"os\":\"linux\",\"architecture\":\"amd64\",\"variant\":\"v3\"}") ","
                 ENTRY("3", "{\"os\":\"linux\",\"architecture\":\"amd64\"}") ","
                 ENTRY("4", "{\"os\":\"linux\",\"architecture\":\"amd64\"}") ","
                 ENTRY("5", "{\"os\":\"windows\",\"architecture\":\"amd64\"}") "]}");
+        /* clang-format on */
         struct descriptor chosen;
         assert_int_equal(index_choose(document, "test", &chosen, NULL), 0);
         assert_int_equal(chosen.size, 3);
@@ -86,8 +91,9 @@ static void test_the_plain_variant_of_our_platform_is_chosen(void **state)
 static void test_an_error_names_the_platforms_that_there_are(void **state)
 {
         (void)state;
-        _cleanup_json_ json_t *document = parse("{\"schemaVersion\":2,\"manifests\":["
-                                                ENTRY("1", "{\"os\":\"linux\",\"architecture\":\"s390x\"}") "]}");
+        _cleanup_json_ json_t *document = parse(
+                "{\"schemaVersion\":2,\"manifests\":[" ENTRY("1",
+                                                             "{\"os\":\"linux\",\"architecture\":\"s390x\"}") "]}");
         struct descriptor chosen;
         struct error err = { 0 };
         assert_int_equal(index_choose(document, "test", &chosen, &err), -ENOENT);
