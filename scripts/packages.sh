@@ -6,7 +6,7 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev libcap-dev libarchive-dev libzstd-dev
        libmnl-dev libnftnl-dev nettle-dev busybox-static"
-demo="mmdebstrap curl ca-certificates"
+demo="mmdebstrap curl ca-certificates iproute2"
 test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
       podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq"
 bench="$demo crun runc podman time util-linux nftables iproute2"
