@@ -298,6 +298,15 @@ def test_json_that_is_huge_deep_or_of_the_wrong_type_is_refused(store, folder, c
     assert "index.json" in store.refuses("load", "-i", folder / "bad.tar")
 
 
+def test_a_layer_that_claims_to_be_another_one_is_refused_also_where_that_is_there(store, folder):
+    store.ok("import", "-", "true", input=LAYER, text=False)
+    packed = gzip.compress(SECOND)
+    blobs, entry = archives.oci_blobs([packed], archives.image_config([LAYER]), "application/vnd.oci.image.layer.v1.tar+gzip")
+    archives.write_oci_archive(folder / "false.tar", "false", blobs, entry)
+    assert "the image says" in store.refuses("load", "-i", folder / "false.tar")
+    assert store.names() == ["true:latest"] and not store.leftovers()
+
+
 def test_a_missing_blob_is_named(store, folder):
     blobs, entry = archives.oci_blobs([LAYER])
     del blobs[archives.digest(LAYER)]
