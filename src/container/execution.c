@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "container/execution.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -125,14 +126,26 @@ static int examine(const char *path)
         return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
-/* As execvp(3) would find it, but with the program's own PATH; engines look for these very phrases. */
+/*
+ * Why a program cannot be executed, as runc says it: docker tells 126 and 127 apart by "no such file or directory", "permission
+ * denied" and "is a directory" in just these letters.
+ */
+static int refuse_program(const char *name, const char *path, int code, struct error *err)
+{
+        char reason[128];
+        snprintf(reason, sizeof(reason), "%s", strerror(-code));
+        reason[0] = (char)tolower((unsigned char)reason[0]);
+        return error_set(err, code, "exec: \"%s\": %s: %s", name, path, reason);
+}
+
+/* As execvp(3) would find it, but with the program's own PATH. */
 static int find_program(struct execution *execution, struct error *err)
 {
         const char *name = execution->program->args[0];
         if (strchr(name, '/')) {
                 int r = examine(name);
                 if (r < 0)
-                        return error_code(err, r, "exec: \"%s\": stat %s", name, name);
+                        return refuse_program(name, name, r, err);
                 execution->path = strdup(name);
                 return execution->path ? 0 : error_memory(err);
         }
@@ -250,5 +263,5 @@ int execution_finish(struct execution *execution, struct error *err)
                         return r;
         }
         execve(execution->path, program->args, program->env);
-        return error_errno(err, "exec: \"%s\"", program->args[0]);
+        return refuse_program(program->args[0], execution->path, -errno, err);
 }

@@ -113,8 +113,8 @@ def test_the_error_of_a_program_that_cannot_be_executed_comes_from_start(runtime
     stopped(runtime, name)
 
 
-@pytest.mark.parametrize("program,says", [("/bin", "Is a directory"), ("/etc/passwd", "Permission denied"),
-                                          ("/no/such", "No such file or directory")])
+@pytest.mark.parametrize("program,says", [("/bin", "is a directory"), ("/etc/passwd", "permission denied"),
+                                          ("/no/such", "no such file or directory")])
 def test_a_program_that_is_none_is_named_with_its_reason(runtime, bundle, unique, program, says):
     said = runtime.refuses("run", "--bundle", bundle(program), unique())
     assert says in said and program in said
