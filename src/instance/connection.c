@@ -59,7 +59,8 @@ int detach_keys_parse(const char *text, struct detach_keys *keys, struct error *
                 if (length == 6 && text_starts(text, "ctrl-"))
                         key = text[5] & 0x1f;
                 else if (length != 1)
-                        return error_set(err, -EINVAL, "--detach-keys: at \"%s\": write letters or ctrl-letter, with commas between",
+                        return error_set(err, -EINVAL,
+                                         "--detach-keys: at \"%s\": write letters or ctrl-letter, with commas between",
                                          text);
                 if (keys->count == ARRAY_SIZE(keys->keys))
                         return error_set(err, -EINVAL, "--detach-keys: at most %zu keys", ARRAY_SIZE(keys->keys));
@@ -118,7 +119,8 @@ static void take_signal(struct session *session)
                 message_send(session->connection, MESSAGE_SIGNAL, &(int32_t){ (int32_t)info.ssi_signo }, 1, NULL, 0);
 }
 
-/* With a terminal: looks for the keys that detach; what is held back goes out when the next byte shows that it was not them. */
+/* With a terminal: looks for the keys that detach; what is held back goes out when the next byte shows that it was
+ * not them. */
 static void send_keys(struct session *session, const char *data, size_t length)
 {
         char out[2 * 4096 + 16];
@@ -162,21 +164,14 @@ static int take_message(struct session *session)
         if (r <= 0)
                 return r == -EAGAIN ? 1 : r;
         switch (message->type) {
-        case MESSAGE_OUTPUT:
-                r = write_all(STDOUT_FILENO, message->data, message->length);
-                break;
-        case MESSAGE_ERROR:
-                r = write_all(STDERR_FILENO, message->data, message->length);
-                break;
+        case MESSAGE_OUTPUT: r = write_all(STDOUT_FILENO, message->data, message->length); break;
+        case MESSAGE_ERROR: r = write_all(STDERR_FILENO, message->data, message->length); break;
         case MESSAGE_EXITED:
                 session->exit_code = message_number(message, 0);
                 session->exited = true;
                 break;
-        case MESSAGE_ENDED:
-                session->ended = true;
-                break;
-        default:
-                break;
+        case MESSAGE_ENDED: session->ended = true; break;
+        default: break;
         }
         return r < 0 ? r : 1;
 }

@@ -29,8 +29,8 @@ struct creation {
         struct image *image;
         int instances, lock;
         struct instance *instance;
-        char **anonymous;                  /* volumes made for this instance */
-        struct id_range ids;               /* of --userns auto; count 0: none */
+        char **anonymous;    /* volumes made for this instance */
+        struct id_range ids; /* of --userns auto; count 0: none */
         bool pinned, transient;
 };
 
@@ -78,7 +78,8 @@ static int take_volumes_from(struct creation *creation, char *const *names, stru
                         r = text_equal(mode, "ro") ? list_printf(&creation->settings.volumes, "%s:ro", *volume)
                                                    : list_append(&creation->settings.volumes, *volume);
                 for (char *const *mount = settings.mounts; !r && mount && *mount; mount++)
-                        r = list_printf(&creation->settings.mounts, "%s%s", *mount, text_equal(mode, "ro") ? ",readonly" : "");
+                        r = list_printf(&creation->settings.mounts, "%s%s", *mount,
+                                        text_equal(mode, "ro") ? ",readonly" : "");
                 instance_settings_free(&settings);
                 if (r < 0)
                         return error_memory(err);
@@ -141,7 +142,8 @@ static int take_name(struct creation *creation, struct error *err)
 static int settle_volume(struct creation *creation, char **text, bool is_mount, struct error *err)
 {
         struct mount_setting mount;
-        int r = is_mount ? mount_setting_parse_mount(*text, &mount, err) : mount_setting_parse_volume(*text, &mount, err);
+        int r = is_mount ? mount_setting_parse_mount(*text, &mount, err)
+                         : mount_setting_parse_volume(*text, &mount, err);
         if (r < 0)
                 return r;
         char *settled = NULL;
@@ -151,7 +153,8 @@ static int settle_volume(struct creation *creation, char **text, bool is_mount, 
                 if (!r && list_append(&creation->anonymous, name) < 0)
                         r = error_memory(err);
                 if (!r)
-                        settled = is_mount ? text_format("%s,source=%s", *text, name) : text_format("%s:%s", name, *text);
+                        settled =
+                                is_mount ? text_format("%s,source=%s", *text, name) : text_format("%s:%s", name, *text);
         } else if (mount.kind == MOUNT_VOLUME) {
                 r = volume_create(creation->host, mount.source, NULL, NULL, NULL, NULL, err);
         } else if (mount.kind == MOUNT_BIND && !is_mount && (*text)[0] != '/') {
@@ -189,10 +192,11 @@ static int write_files(struct creation *creation, bool durable, struct error *er
         const struct image *image = creation->image;
         char now[TIMESTAMP_SIZE];
         timestamp_now(now);
-        instance->config = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o, s:o, s:o}", "id", instance->id, "name",
-                                     instance->name, "created", now, "image", "reference", creation->settings.image, "digest",
-                                     image->digest, "id", image->id, "layers", strings(image->layers), "anonymous",
-                                     strings(creation->anonymous), "settings", instance_settings_write(&creation->settings));
+        instance->config =
+                json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o, s:o, s:o}", "id", instance->id, "name",
+                          instance->name, "created", now, "image", "reference", creation->settings.image, "digest",
+                          image->digest, "id", image->id, "layers", strings(image->layers), "anonymous",
+                          strings(creation->anonymous), "settings", instance_settings_write(&creation->settings));
         instance->state = json_pack("{s:s, s:s, s:i}", "name", instance->name, "status", "created", "exit_code", 0);
         if (!instance->config || !instance->state)
                 return error_memory(err);
@@ -293,8 +297,8 @@ int instance_create_locked(struct host *host, const struct instance_settings *se
         return r < 0 ? r : 0;
 }
 
-int instance_create(struct host *host, const struct instance_settings *settings, bool durable, struct instance **instance,
-                    struct error *err)
+int instance_create(struct host *host, const struct instance_settings *settings, bool durable,
+                    struct instance **instance, struct error *err)
 {
         int lock;
         int r = instance_create_locked(host, settings, durable, false, instance, &lock, err);

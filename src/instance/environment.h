@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 
-/* Puts the files' lines in front of *list (what is given directly wins) and gives names without a value that of the caller's
- * own environment; a name that the caller does not have goes. */
+/* Puts the files' lines in front of *list (what is given directly wins) and gives names without a value that of the
+ * caller's own environment; a name that the caller does not have goes. */
 int environment_complete(char ***list, char *const *files, struct error *err);
 /* As environment_complete(), but a key without a value has an empty one. */
 int labels_complete(char ***list, char *const *files, struct error *err);

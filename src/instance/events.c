@@ -23,8 +23,8 @@ void event_append(const char *state, const char *type, const char *action, const
 {
         char now[TIMESTAMP_SIZE];
         timestamp_now(now);
-        _cleanup_json_ json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:O*}", "time", now, "Type", type, "Action", action,
-                                                 "id", id, "attributes", attributes);
+        _cleanup_json_ json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:O*}", "time", now, "Type", type, "Action",
+                                                 action, "id", id, "attributes", attributes);
         _cleanup_free_ char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
         _cleanup_free_ char *path = text_format("%s/events", state), *old = text_format("%s/events.1", state);
         if (!line || !path || !old)
@@ -101,7 +101,8 @@ static bool wanted(const json_t *event, char *const *filters)
                 size_t key = strcspn(*filter, "=");
                 bool any = false;
                 for (char *const *other = filters; *other; other++)
-                        any |= strcspn(*other, "=") == key && !strncmp(*filter, *other, key) && filter_matches(event, *other);
+                        any |= strcspn(*other, "=") == key && !strncmp(*filter, *other, key) &&
+                               filter_matches(event, *other);
                 if (!any)
                         return false;
         }
@@ -195,10 +196,11 @@ static int follow(struct reader *reader, const char *path, int *fd, int watch)
         }
 }
 
-int events_read(struct host *host, const struct event_query *query, int (*each)(const json_t *event, void *context), void *context,
-                struct error *err)
+int events_read(struct host *host, const struct event_query *query, int (*each)(const json_t *event, void *context),
+                void *context, struct error *err)
 {
-        _cleanup_free_ char *path = text_format("%s/events", host->state), *old = text_format("%s/events.1", host->state);
+        _cleanup_free_ char *path = text_format("%s/events", host->state),
+                            *old = text_format("%s/events.1", host->state);
         if (!path || !old)
                 return error_memory(err);
         struct reader reader = { .query = query, .each = each, .context = context };

@@ -31,14 +31,14 @@
 struct execution {
         struct instance *instance;
         const struct exec_settings *settings;
-        int process, log;         /* memory files: what the runtime reads and writes */
-        int console, master;      /* socket on which the terminal comes, then the terminal */
-        int error_pipe;           /* its standard error, where there is no terminal */
-        int signals, child;       /* child: pidfd of the runtime, which waits for the program */
+        int process, log;    /* memory files: what the runtime reads and writes */
+        int console, master; /* socket on which the terminal comes, then the terminal */
+        int error_pipe;      /* its standard error, where there is no terminal */
+        int signals, child;  /* child: pidfd of the runtime, which waits for the program */
         pid_t pid;
         char console_name[32];
         int run_folder;
-        struct text held;         /* what may be the runtime's own words, until it is known */
+        struct text held; /* what may be the runtime's own words, until it is known */
         bool spoke;
         struct detach_keys keys;
         size_t key_position;
@@ -79,7 +79,9 @@ static int describe_process(struct execution *execution, json_t **process, struc
                 r = error_errno(err, "cannot open the root folder of instance %s", instance->name);
         if (!r)
                 r = identity_resolve(root, settings.user, settings.groups, &identity, err);
-        const struct spec_input input = { .id = instance->id, .settings = &settings, .identity = &identity,
+        const struct spec_input input = { .id = instance->id,
+                                          .settings = &settings,
+                                          .identity = &identity,
                                           .hostname = settings.hostname ? settings.hostname : hostname };
         if (!r)
                 r = spec_process(&input, exec->command, process, err);
@@ -108,7 +110,8 @@ static int open_console(struct execution *execution, struct error *err)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         snprintf(execution->console_name, sizeof(execution->console_name), "exec.%d", (int)getpid());
-        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", execution->run_folder, execution->console_name);
+        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", execution->run_folder,
+                 execution->console_name);
         execution->console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         unlinkat(execution->run_folder, execution->console_name, 0);
         if (execution->console < 0 || bind(execution->console, (struct sockaddr *)&address, sizeof(address)) < 0 ||
@@ -122,8 +125,11 @@ static int take_terminal(struct execution *execution)
         _cleanup_close_ int connection = accept4(execution->console, NULL, NULL, SOCK_CLOEXEC);
         char data[256], control[CMSG_SPACE(sizeof(int))];
         struct iovec part = { data, sizeof(data) };
-        struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-        struct cmsghdr *header = connection < 0 || recvmsg(connection, &packet, MSG_CMSG_CLOEXEC) < 0 ? NULL : CMSG_FIRSTHDR(&packet);
+        struct msghdr packet = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
+        struct cmsghdr *header =
+                connection < 0 || recvmsg(connection, &packet, MSG_CMSG_CLOEXEC) < 0 ? NULL : CMSG_FIRSTHDR(&packet);
         close(TAKE_FD(execution->console));
         if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
                 return -EPROTO;
@@ -146,9 +152,12 @@ static int spawn(struct execution *execution, struct error *err)
         char process[48], log[48], console[80];
         snprintf(process, sizeof(process), "/proc/%d/fd/%d", (int)getpid(), execution->process);
         snprintf(log, sizeof(log), "/proc/%d/fd/%d", (int)getpid(), execution->log);
-        snprintf(console, sizeof(console), "/proc/%d/fd/%d/%s", (int)getpid(), execution->run_folder, execution->console_name);
-        char *argv[18] = { host->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
-                           host->rootless ? "true" : "false", "exec", "--process", process };
+        snprintf(console, sizeof(console), "/proc/%d/fd/%d/%s", (int)getpid(), execution->run_folder,
+                 execution->console_name);
+        char *argv[18] = { host->runtime, "--root",     root,
+                           "--log",       log,          "--log-format",
+                           "json",        "--rootless", host->rootless ? "true" : "false",
+                           "exec",        "--process",  process };
         int n = 12;
         if (exec->detach)
                 argv[n++] = "--detach";
@@ -177,7 +186,8 @@ static int spawn(struct execution *execution, struct error *err)
 
 #define OWN_WORDS "onggi-runtime: "
 
-/* The runtime tells its own failures on standard error as well as in its log; we tell them ourselves. So what begins as its words do waits. */
+/* The runtime tells its own failures on standard error as well as in its log; we tell them ourselves. So what begins
+ * as its words do waits. */
 static void relay_error(struct execution *execution)
 {
         char data[4096];
@@ -185,7 +195,8 @@ static void relay_error(struct execution *execution)
         while ((n = read(execution->error_pipe, data, sizeof(data))) > 0) {
                 if (!execution->spoke) {
                         text_append_bytes(&execution->held, data, (size_t)n);
-                        size_t length = execution->held.length < strlen(OWN_WORDS) ? execution->held.length : strlen(OWN_WORDS);
+                        size_t length =
+                                execution->held.length < strlen(OWN_WORDS) ? execution->held.length : strlen(OWN_WORDS);
                         if (!strncmp(execution->held.data, OWN_WORDS, length) && execution->held.length < sizeof(data))
                                 continue;
                         write_all(STDERR_FILENO, execution->held.data, execution->held.length);
@@ -355,15 +366,23 @@ int instance_exec(struct instance *instance, const struct exec_settings *setting
         if (!list_length(settings->command))
                 return error_set(err, -EINVAL, "a program to execute is needed");
         if (instance->status != INSTANCE_RUNNING)
-                return error_set(err, -ESRCH, "instance %s is %s; a program can be executed in a running one only", instance->name,
-                                 instance_status_name(instance->status));
-        struct execution execution = { .instance = instance, .settings = settings, .process = -1, .log = -1, .console = -1,
-                                       .master = -1, .error_pipe = -1, .signals = -1, .child = -1, .run_folder = -1 };
+                return error_set(err, -ESRCH, "instance %s is %s; a program can be executed in a running one only",
+                                 instance->name, instance_status_name(instance->status));
+        struct execution execution = { .instance = instance,
+                                       .settings = settings,
+                                       .process = -1,
+                                       .log = -1,
+                                       .console = -1,
+                                       .master = -1,
+                                       .error_pipe = -1,
+                                       .signals = -1,
+                                       .child = -1,
+                                       .run_folder = -1 };
         int r = detach_keys_parse(settings->detach_keys, &execution.keys, err);
         if (!r)
                 r = run(&execution, exit_code, err);
-        const int descriptors[] = { execution.process, execution.log, execution.console, execution.master, execution.error_pipe,
-                                    execution.signals, execution.child, execution.run_folder };
+        const int descriptors[] = { execution.process,    execution.log,     execution.console, execution.master,
+                                    execution.error_pipe, execution.signals, execution.child,   execution.run_folder };
         for (size_t i = 0; i < ARRAY_SIZE(descriptors); i++)
                 if (descriptors[i] >= 0)
                         close(descriptors[i]);

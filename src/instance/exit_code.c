@@ -17,7 +17,8 @@ int exit_code_of_failure(const char *text)
 {
         static const char *const program[] = { "exec", "execute", "command", "program", NULL };
         static const char *const missing[] = { "not found", "no such file", "not in the", NULL };
-        static const char *const unfit[] = { "permission denied", "is a directory", "exec format", "not executable", NULL };
+        static const char *const unfit[] = { "permission denied", "is a directory", "exec format", "not executable",
+                                             NULL };
         if (!contains(text, program))
                 return 125;
         return contains(text, missing) ? 127 : contains(text, unfit) ? 126 : 125;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Docker's exit codes for programs that did not start: 127 not found, 126 found but not to be executed, 125 anything else.
+ * Docker's exit codes for programs that did not start: 127 not found, 126 found but not to be executed, 125 anything
+ * else.
  */
 #pragma once
 

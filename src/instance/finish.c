@@ -31,8 +31,8 @@ int instance_save_state(struct instance *instance, bool durable, struct error *e
 }
 
 /*
- * Control groups that a runtime made which was killed before it could write down that it did. To make them once more is the way
- * to find all of them; a group with processes in it is refused, and was written down.
+ * Control groups that a runtime made which was killed before it could write down that it did. To make them once more
+ * is the way to find all of them; a group with processes in it is refused, and was written down.
  */
 static int remove_control_groups(const struct host *host, const char *id, const char *parent)
 {
@@ -99,7 +99,8 @@ static void take_member(json_t *state, const json_t *run, const char *key)
 
 bool instance_take_end(struct instance *instance, const json_t *run)
 {
-        static const char *const members[] = { "started", "finished", "exit_code", "oom_killed", "error", "restart_count" };
+        static const char *const members[] = { "started",    "finished", "exit_code",
+                                               "oom_killed", "error",    "restart_count" };
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
                 take_member(instance->state, run, members[i]);
         bool ended = text_equal(json_string_value(json_object_get(run, "status")), "exited");
@@ -147,7 +148,8 @@ int instance_finish(struct instance *instance, struct error *err)
         int r = end_container(instance, err);
         json_t *settings = json_object_get(instance->config, "settings");
         if (!r && !ended_well(folder))
-                remove_control_groups(instance->host, instance->id, json_string_value(json_object_get(settings, "cgroup_parent")));
+                remove_control_groups(instance->host, instance->id,
+                                      json_string_value(json_object_get(settings, "cgroup_parent")));
         test_point("instance.finish.container.deleted");
         if (!r)
                 r = instance_release_network(instance, err);
@@ -186,7 +188,8 @@ static int forget_volumes(struct host *host, const json_t *config)
 }
 
 /* The folder is no instance any more (renamed, under its lock): everything that it had goes, its files last. */
-static int erase_remains(struct host *host, int instances, const char *folder_name, const char *id, bool volumes, struct error *err)
+static int erase_remains(struct host *host, int instances, const char *folder_name, const char *id, bool volumes,
+                         struct error *err)
 {
         _cleanup_close_ int folder = openat(instances, folder_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         json_t *config = NULL, *state = NULL;
@@ -266,7 +269,8 @@ static int sweep_names(int instances, struct error *err)
         char id[65];
         int r = 0;
         while (!r && (entry = readdir(names)))
-                if (!name_resolve(instances, entry->d_name, id) && faccessat(instances, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                if (!name_resolve(instances, entry->d_name, id) &&
+                    faccessat(instances, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                         r = name_drop(instances, entry->d_name, id, err);
         return r;
 }
@@ -281,7 +285,8 @@ static int sweep_runs(struct host *host, int instances, struct error *err)
         struct dirent *entry;
         int r = 0;
         while (!r && runs && (entry = readdir(runs))) {
-                if (!instance_id_valid(entry->d_name) || !faccessat(instances, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW))
+                if (!instance_id_valid(entry->d_name) ||
+                    !faccessat(instances, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW))
                         continue;
                 char removed[sizeof(REMOVED_PREFIX) + 64];
                 snprintf(removed, sizeof(removed), REMOVED_PREFIX "%.64s", entry->d_name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * onggi-finish ROOT STATE ID: what remains to be done when an instance has ended and no command waits for it. The monitor executes
- * it in its own place; it does what the next command would do: instance_finish().
+ * onggi-finish ROOT STATE ID: what remains to be done when an instance has ended and no command waits for it. The
+ * monitor executes it in its own place; it does what the next command would do: instance_finish().
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,8 +2,9 @@
 /*
  * The folders of one instance on disk, and what happens to them: opened, looked at, finished after a run, erased.
  *
- * The lock `lock` in <root>/instances/<id> is held by whoever changes the instance: its creator, its starter (who hands the
- * held lock on to the monitor until the program runs), whoever finishes or erases it. While the monitor runs nobody holds it.
+ * The lock `lock` in <root>/instances/<id> is held by whoever changes the instance: its creator, its starter (who
+ * hands the held lock on to the monitor until the program runs), whoever finishes or erases it. While the monitor
+ * runs nobody holds it.
  */
 #pragma once
 
@@ -19,25 +20,27 @@ int run_folder_make(const struct host *host, const char *id, struct error *err);
 /* <state>/instances/<id>/<name>; the caller's, NULL without memory. */
 char *run_folder_path(const struct host *host, const char *id, const char *name);
 
-/* Opens by whole id without looking whether it runs: -ENOENT also for a folder that is not (or no longer) an instance. */
+/* Opens by whole id without looking whether it runs: -ENOENT also for a folder that is not (or no longer) an
+ * instance. */
 int instance_open(struct host *host, const char *id, struct instance **instance, struct error *err);
 
-/* Reads run.json, compares with the living processes, sets instance->run and ->status. Returns 1 where something is left to be
- * finished: run files without a living monitor. */
+/* Reads run.json, compares with the living processes, sets instance->run and ->status. Returns 1 where something is
+ * left to be finished: run files without a living monitor. */
 int instance_look(struct instance *instance, struct error *err);
 
 /* Takes the instance's lock; -ENOENT if it was erased meanwhile. */
 int instance_lock(struct instance *instance, struct error *err);
 
 /*
- * Under the lock, without a living monitor: what a run left goes (processes, cgroups, network, mounts, run files), how it ended is written to
- * state.json, and an instance with --rm is erased. Idempotent; says in state.json when the monitor was killed.
+ * Under the lock, without a living monitor: what a run left goes (processes, cgroups, network, mounts, run files),
+ * how it ended is written to state.json, and an instance with --rm is erased. Idempotent; says in state.json when the
+ * monitor was killed.
  */
 int instance_finish(struct instance *instance, struct error *err);
 
 /*
- * Moves how it ended from the monitor's record into instance->state. A record without an end is that of a monitor that was
- * killed: returns false.
+ * Moves how it ended from the monitor's record into instance->state. A record without an end is that of a monitor
+ * that was killed: returns false.
  */
 bool instance_take_end(struct instance *instance, const json_t *run);
 /* Its part for the network alone. */
@@ -60,9 +63,11 @@ int instances_sweep(struct host *host, int instances, struct error *err);
 /* settings of config.json with the changes of `update` on top. To instance_settings_free(). */
 int instance_settings_of(const struct instance *instance, struct instance_settings *settings, struct error *err);
 
-/* Runs `onggi-runtime --root <state>/runtime <arguments…>` and waits; its message becomes the error's. NULL-terminated. */
+/* Runs `onggi-runtime --root <state>/runtime <arguments…>` and waits; its message becomes the error's.
+ * NULL-terminated. */
 int runtime_call(const struct host *host, char *const *arguments, struct error *err);
-/* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its last error line is the reason where it fails. */
+/* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its last error line is
+ * the reason where it fails. */
 int program_read(char *const argv[], char **output, struct error *err);
 /* As runtime_call(), and what it wrote on standard output parsed as JSON. */
 int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Health checks as docker defines them: a command inside the container at an interval; exit 0 is healthy, anything else a failure,
- * `retries` failures in a row make it unhealthy; failures in the start period do not count unless it was healthy already.
+ * Health checks as docker defines them: a command inside the container at an interval; exit 0 is healthy, anything
+ * else a failure, `retries` failures in a row make it unhealthy; failures in the start period do not count unless it
+ * was healthy already.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 #include "instance/spawn.h"
 #include "instance/timestamp.h"
 
-#define SECOND 1000000000ULL
+#define SECOND      1000000000ULL
 #define LOG_ENTRIES 5
 
 static void set(uint64_t *value, const json_t *object, const char *key, uint64_t otherwise)
@@ -58,7 +59,8 @@ static bool in_start_period(const struct health *health)
 static void arm(struct monitor *monitor)
 {
         struct health *health = &monitor->health;
-        bool early = in_start_period(health) && health->state != HEALTH_HEALTHY && health->start_interval < health->interval;
+        bool early =
+                in_start_period(health) && health->state != HEALTH_HEALTHY && health->start_interval < health->interval;
         monitor_timer(monitor, &health->timer, early ? health->start_interval : health->interval);
 }
 
@@ -117,8 +119,16 @@ static pid_t spawn_check(struct monitor *monitor, int output)
         _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
         _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        char *argv[] = { (char *)monitor->runtime, "--root", root, "--rootless", monitor->rootless ? "true" : "false", "exec",
-                         "--process", process, (char *)monitor->id, NULL };
+        char *argv[] = { (char *)monitor->runtime,
+                         "--root",
+                         root,
+                         "--rootless",
+                         monitor->rootless ? "true" : "false",
+                         "exec",
+                         "--process",
+                         process,
+                         (char *)monitor->id,
+                         NULL };
         if (!root || !process || null < 0)
                 return -ENOMEM;
         const int standard[] = { null, output };
@@ -186,8 +196,9 @@ static void change_state(struct monitor *monitor, enum health_state state)
                 return;
         monitor->health.state = state;
         json_t *attributes = json_pack("{s:s, s:s}", "name", monitor->name, "image", monitor->image);
-        event_append(monitor->state, "container", state == HEALTH_HEALTHY ? "health_status: healthy" : "health_status: unhealthy",
-                     monitor->id, attributes);
+        event_append(monitor->state, "container",
+                     state == HEALTH_HEALTHY ? "health_status: healthy" : "health_status: unhealthy", monitor->id,
+                     attributes);
         json_decref(attributes);
 }
 
@@ -201,8 +212,8 @@ static void remember(struct monitor *monitor, int code)
         json_t *text = json_string(health->timed_out ? "Health check exceeded its timeout" : health->text);
         if (json_array_size(health->log) >= LOG_ENTRIES)
                 json_array_remove(health->log, 0);
-        json_array_append_new(health->log, json_pack("{s:s, s:s, s:i, s:o}", "Start", health->started, "End", now, "ExitCode", code,
-                                                     "Output", text ? text : json_string("")));
+        json_array_append_new(health->log, json_pack("{s:s, s:s, s:i, s:o}", "Start", health->started, "End", now,
+                                                     "ExitCode", code, "Output", text ? text : json_string("")));
 }
 
 bool health_reap(struct monitor *monitor, pid_t pid, int code)

@@ -43,7 +43,8 @@ static char *find_program(char *const *folders, const char *name)
         return NULL;
 }
 
-/* Installed: <prefix>/bin/onggi and <prefix>/libexec/onggi/…; in a build folder: src/cli/onggi beside src/instance, …. */
+/* Installed: <prefix>/bin/onggi and <prefix>/libexec/onggi/…; in a build folder: src/cli/onggi beside src/instance,
+ * …. */
 static char **program_folders(void)
 {
         char **folders = NULL;
@@ -59,8 +60,8 @@ static char **program_folders(void)
         if (!slash)
                 return folders;
         *slash = 0;
-        static const char *const beside[] = { "../libexec/onggi", "", "../instance", "../container", "../image", "../sbin",
-                                              "../../bin" };
+        static const char *const beside[] = { "../libexec/onggi", "",        "../instance", "../container",
+                                              "../image",         "../sbin", "../../bin" };
         for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
                 if (list_printf(&folders, "%s/%s", self, beside[i]) < 0)
                         break;
@@ -72,7 +73,8 @@ static int find_programs(struct host *host, struct error *err)
         _cleanup_list_ char **folders = program_folders();
         _cleanup_free_ char *monitor = find_program(folders, "onggi-monitor");
         if (!monitor)
-                return error_set(err, -ENOENT, "onggi-monitor was found in none of %s …; set ONGGI_LIBEXEC to its folder",
+                return error_set(err, -ENOENT,
+                                 "onggi-monitor was found in none of %s …; set ONGGI_LIBEXEC to its folder",
                                  folders ? folders[0] : "the usual folders");
         char *slash = strrchr(monitor, '/');
         host->libexec = strndup(monitor, (size_t)(slash - monitor));
@@ -94,7 +96,8 @@ void host_close(struct host *host)
         free(host);
 }
 
-/* A process of ours that was started inside the user namespace (by the monitor) is root there and still an ordinary user. */
+/* A process of ours that was started inside the user namespace (by the monitor) is root there and still an ordinary
+ * user. */
 static bool in_user_namespace(void)
 {
         char map[64];
@@ -112,7 +115,7 @@ int host_open(const char *root, const char *state, struct host **host, struct er
                 return error_memory(err);
         new->root = folder_of(root, "ONGGI_ROOT", "/var/lib/onggi", "XDG_DATA_HOME", ".local/share/onggi");
         new->state = folder_of(state, "ONGGI_STATE", "/run/onggi", "XDG_RUNTIME_DIR", ".local/share/onggi/run");
-        int r = new->root && new->state ? find_programs(new, err) : error_memory(err);
+        int r = new->root &&new->state ? find_programs(new, err) : error_memory(err);
         if (!r) {
                 _cleanup_close_ int folder = directory_make(new->state, 0711, err);
                 r = folder < 0 ? folder : 0;

@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define REGION_FIRST 0x10000000U
+#define REGION_FIRST  0x10000000U
 #define REGION_RANGES 16384U
 
 /* A link to an instance that is gone is free: whoever takes the lock looks again and removes it. */

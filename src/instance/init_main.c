@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * onggi-init -- PROGRAM [ARGUMENT…]: process 1 of an instance with --init. Starts the program, passes on every signal that it gets,
- * reaps whatever becomes its child, and ends as the program ended. Static, libc only.
+ * onggi-init -- PROGRAM [ARGUMENT…]: process 1 of an instance with --init. Starts the program, passes on every signal
+ * that it gets, reaps whatever becomes its child, and ends as the program ended. Static, libc only.
  */
 #include <errno.h>
 #include <signal.h>

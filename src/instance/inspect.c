@@ -32,13 +32,15 @@ static json_t *state_of(const struct instance *instance)
 {
         const json_t *now = instance->run ? instance->run : instance->state;
         enum instance_status status = instance->status;
-        json_t *state = json_pack(
-                "{s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:s}", "Status", instance_status_name(status), "Running",
-                status == INSTANCE_RUNNING || status == INSTANCE_PAUSED, "Paused", status == INSTANCE_PAUSED, "Restarting",
-                status == INSTANCE_RESTARTING, "OOMKilled", json_is_true(json_object_get(now, "oom_killed")), "Dead",
-                status == INSTANCE_DEAD, "Pid", json_integer_value(json_object_get(instance->run, "pid")), "ExitCode",
-                json_integer_value(json_object_get(now, "exit_code")), "Error", text_of(now, "error", ""), "StartedAt",
-                text_of(now, "started", NEVER), "FinishedAt", text_of(now, "finished", NEVER));
+        json_t *state =
+                json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:s, s:s, s:s}", "Status",
+                          instance_status_name(status), "Running",
+                          status == INSTANCE_RUNNING || status == INSTANCE_PAUSED, "Paused", status == INSTANCE_PAUSED,
+                          "Restarting", status == INSTANCE_RESTARTING, "OOMKilled",
+                          json_is_true(json_object_get(now, "oom_killed")), "Dead", status == INSTANCE_DEAD, "Pid",
+                          json_integer_value(json_object_get(instance->run, "pid")), "ExitCode",
+                          json_integer_value(json_object_get(now, "exit_code")), "Error", text_of(now, "error", ""),
+                          "StartedAt", text_of(now, "started", NEVER), "FinishedAt", text_of(now, "finished", NEVER));
         json_t *health = json_object_get(instance->run, "health");
         if (state && health)
                 json_object_set(state, "Health", health);
@@ -63,9 +65,9 @@ static json_t *health_check_of(const struct instance_settings *settings)
                 return NULL;
         json_t *test = settings->health_command ? json_pack("[s, s]", "CMD-SHELL", settings->health_command)
                                                 : spec_strings((const char *const *)settings->health_test);
-        return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", test, "Interval", (json_int_t)settings->health_interval, "Timeout",
-                         (json_int_t)settings->health_timeout, "StartPeriod", (json_int_t)settings->health_start_period, "Retries",
-                         (json_int_t)settings->health_retries);
+        return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", test, "Interval", (json_int_t)settings->health_interval,
+                         "Timeout", (json_int_t)settings->health_timeout, "StartPeriod",
+                         (json_int_t)settings->health_start_period, "Retries", (json_int_t)settings->health_retries);
 }
 
 static json_t *set_of(char *const *list)
@@ -83,13 +85,15 @@ static json_t *config_of(const struct instance *instance, const struct instance_
 {
         char short_id[13];
         snprintf(short_id, sizeof(short_id), "%.12s", instance->id);
-        json_t *config = json_pack(
-                "{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "Hostname",
-                settings->hostname ? settings->hostname : short_id, "Domainname", settings->domainname ? settings->domainname : "",
-                "User", settings->user ? settings->user : "", "Tty", settings->tty, "OpenStdin", settings->interactive, "Env",
-                list_or_null(settings->environment), "Cmd", list_or_null(settings->command), "Entrypoint",
-                list_or_null(settings->entrypoint), "Image", settings->image ? settings->image : "", "WorkingDir",
-                settings->workdir ? settings->workdir : "", "Labels", labels_of(settings), "ExposedPorts", set_of(settings->expose));
+        json_t *config = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "Hostname",
+                                   settings->hostname ? settings->hostname : short_id, "Domainname",
+                                   settings->domainname ? settings->domainname : "", "User",
+                                   settings->user ? settings->user : "", "Tty", settings->tty, "OpenStdin",
+                                   settings->interactive, "Env", list_or_null(settings->environment), "Cmd",
+                                   list_or_null(settings->command), "Entrypoint", list_or_null(settings->entrypoint),
+                                   "Image", settings->image ? settings->image : "", "WorkingDir",
+                                   settings->workdir ? settings->workdir : "", "Labels", labels_of(settings),
+                                   "ExposedPorts", set_of(settings->expose));
         if (!config)
                 return NULL;
         if (settings->stop_signal)
@@ -122,7 +126,8 @@ static json_t *bindings_of(const json_t *ports)
                         list = json_object_get(object, inside);
                 char number[16];
                 snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(json_object_get(port, "host")));
-                json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", text_of(port, "host_address", ""), "HostPort", number));
+                json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", text_of(port, "host_address", ""),
+                                                      "HostPort", number));
         }
         return object;
 }
@@ -139,15 +144,17 @@ static json_t *host_config_of(const struct instance_settings *settings, const js
                 cpus_parse(settings->cpus, &billionths, NULL);
         const char *mode = list_length(settings->networks) ? settings->networks[0] : "default";
         json_t *host = json_pack(
-                "{s:o, s:s, s:o, s:o, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "Binds",
-                list_or_null(settings->volumes), "NetworkMode", mode, "PortBindings", bindings_of(ports), "RestartPolicy",
-                restart_of(settings), "AutoRemove", settings->remove, "Privileged", settings->privileged, "ReadonlyRootfs",
-                settings->read_only, "Memory", limit(settings->memory), "MemorySwap", limit(settings->memory_swap),
-                "MemoryReservation", limit(settings->memory_reservation), "NanoCpus", (json_int_t)billionths, "CpuShares",
-                limit(settings->cpu_shares), "CpuPeriod", limit(settings->cpu_period), "CpuQuota", limit(settings->cpu_quota),
-                "PidsLimit", (json_int_t)settings->pids_limit, "CpusetCpus", settings->cpuset_cpus ? settings->cpuset_cpus : "",
-                "CpusetMems", settings->cpuset_mems ? settings->cpuset_mems : "", "CapAdd", list_or_null(settings->cap_add), "CapDrop",
-                list_or_null(settings->cap_drop), "SecurityOpt", list_or_null(settings->security_options));
+                "{s:o, s:s, s:o, s:o, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}",
+                "Binds", list_or_null(settings->volumes), "NetworkMode", mode, "PortBindings", bindings_of(ports),
+                "RestartPolicy", restart_of(settings), "AutoRemove", settings->remove, "Privileged",
+                settings->privileged, "ReadonlyRootfs", settings->read_only, "Memory", limit(settings->memory),
+                "MemorySwap", limit(settings->memory_swap), "MemoryReservation", limit(settings->memory_reservation),
+                "NanoCpus", (json_int_t)billionths, "CpuShares", limit(settings->cpu_shares), "CpuPeriod",
+                limit(settings->cpu_period), "CpuQuota", limit(settings->cpu_quota), "PidsLimit",
+                (json_int_t)settings->pids_limit, "CpusetCpus", settings->cpuset_cpus ? settings->cpuset_cpus : "",
+                "CpusetMems", settings->cpuset_mems ? settings->cpuset_mems : "", "CapAdd",
+                list_or_null(settings->cap_add), "CapDrop", list_or_null(settings->cap_drop), "SecurityOpt",
+                list_or_null(settings->security_options));
         if (!host)
                 return NULL;
         json_object_set_new(host, "ShmSize", json_integer(settings->shm_size ? limit(settings->shm_size) : 64 << 20));
@@ -160,14 +167,17 @@ static json_t *host_config_of(const struct instance_settings *settings, const js
         json_object_set_new(host, "UsernsMode", json_string(settings->userns ? settings->userns : ""));
         json_object_set_new(host, "PidMode", json_string(settings->pid_mode ? settings->pid_mode : ""));
         json_object_set_new(host, "IpcMode", json_string(settings->ipc_mode ? settings->ipc_mode : "private"));
-        json_object_set_new(host, "LogConfig", json_pack("{s:s, s:o}", "Type", settings->log_driver ? settings->log_driver : "file",
-                                                         "Config", list_or_null(settings->log_options)));
+        json_object_set_new(host, "LogConfig",
+                            json_pack("{s:s, s:o}", "Type", settings->log_driver ? settings->log_driver : "file",
+                                      "Config", list_or_null(settings->log_options)));
         return host;
 }
 
 static json_t *mounts_of(const struct instance *instance, const struct instance_settings *settings)
 {
-        static const char *const kinds[] = { [MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs" };
+        static const char *const kinds[] = {
+                [MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"
+        };
         struct mount_setting *mounts;
         size_t count;
         json_t *list = json_array();
@@ -175,17 +185,18 @@ static json_t *mounts_of(const struct instance *instance, const struct instance_
                 return list;
         for (size_t i = 0; i < count; i++) {
                 const struct mount_setting *mount = &mounts[i];
-                _cleanup_free_ char *path = mount->kind == MOUNT_VOLUME && mount->source
-                                                    ? text_format("%s/volumes/%s/_data", instance->host->root, mount->source)
-                                                    : strdup(mount->source ? mount->source : "");
+                _cleanup_free_ char *path =
+                        mount->kind == MOUNT_VOLUME && mount->source
+                                ? text_format("%s/volumes/%s/_data", instance->host->root, mount->source)
+                                : strdup(mount->source ? mount->source : "");
                 bool writable = !list_contains(mount->options, "ro") && !list_contains(mount->options, "rro");
                 _cleanup_free_ char *mode = NULL;
                 struct text options = { 0 };
                 for (char *const *option = mount->options; option && *option; option++)
                         text_printf(&options, "%s%s", options.length ? "," : "", *option);
                 mode = text_take(&options);
-                json_t *entry = json_pack("{s:s, s:s*, s:s, s:s*, s:b}", "Type", kinds[mount->kind], "Source", path, "Destination",
-                                          mount->target, "Mode", mode, "RW", writable);
+                json_t *entry = json_pack("{s:s, s:s*, s:s, s:s*, s:b}", "Type", kinds[mount->kind], "Source", path,
+                                          "Destination", mount->target, "Mode", mode, "RW", writable);
                 if (mount->kind == MOUNT_VOLUME && mount->source)
                         json_object_set_new(entry, "Name", json_string(mount->source));
                 json_array_append_new(list, entry);
@@ -210,15 +221,17 @@ static json_t *networks_of(const json_t *attachments, const json_t *ports)
         json_array_foreach(attachments, i, attachment) {
                 const char *name = text_of(attachment, "network", "");
                 json_object_set_new(networks, name,
-                                    json_pack("{s:s, s:I, s:s, s:s, s:s}", "IPAddress", text_of(attachment, "address", ""),
-                                              "IPPrefixLen", json_integer_value(json_object_get(attachment, "prefix")), "Gateway",
+                                    json_pack("{s:s, s:I, s:s, s:s, s:s}", "IPAddress",
+                                              text_of(attachment, "address", ""), "IPPrefixLen",
+                                              json_integer_value(json_object_get(attachment, "prefix")), "Gateway",
                                               text_of(attachment, "gateway", ""), "GlobalIPv6Address",
-                                              text_of(attachment, "address6", ""), "MacAddress", text_of(attachment, "mac", "")));
+                                              text_of(attachment, "address6", ""), "MacAddress",
+                                              text_of(attachment, "mac", "")));
         }
         const json_t *first = json_array_get(attachments, 0);
         return json_pack("{s:s, s:s, s:s, s:o, s:o}", "IPAddress", text_of(first, "address", ""), "Gateway",
-                         text_of(first, "gateway", ""), "MacAddress", text_of(first, "mac", ""), "Ports", bindings_of(ports),
-                         "Networks", networks);
+                         text_of(first, "gateway", ""), "MacAddress", text_of(first, "mac", ""), "Ports",
+                         bindings_of(ports), "Networks", networks);
 }
 
 int instance_ports(struct instance *instance, json_t **ports, struct error *err)
@@ -230,7 +243,8 @@ int instance_ports(struct instance *instance, json_t **ports, struct error *err)
         json_array_foreach(attachments, i, attachment)
                 json_array_foreach(json_object_get(attachment, "ports"), j, port) {
                         char inside[32];
-                        snprintf(inside, sizeof(inside), "%lld/%s", (long long)json_integer_value(json_object_get(port, "container")),
+                        snprintf(inside, sizeof(inside), "%lld/%s",
+                                 (long long)json_integer_value(json_object_get(port, "container")),
                                  text_of(port, "protocol", "tcp"));
                         json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "container", inside, "host_address",
                                                               text_of(port, "host_address", ""), "host",
@@ -251,18 +265,22 @@ static json_t *whole(struct instance *instance, const struct instance_settings *
         _cleanup_free_ char *folder = text_format("%s/instances/%s", instance->host->root, instance->id);
         _cleanup_free_ char *run = text_format("%s/instances/%s", instance->host->state, instance->id);
         const json_t *now = instance->run ? instance->run : instance->state;
-        json_t *object = json_pack("{s:s, s:O, s:s, s:o, s:o, s:s, s:s*, s:I, s:s, s:o, s:o, s:o, s:o}", "Id", instance->id, "Created",
-                                   json_object_get(instance->config, "created"), "Path", path, "Args",
-                                   spec_strings((const char *const *)(*path ? arguments + 1 : arguments)), "State",
-                                   state_of(instance), "Image", text_of(json_object_get(instance->config, "image"), "id", ""), "Name",
-                                   name, "RestartCount", json_integer_value(json_object_get(now, "restart_count")), "Driver",
-                                   "overlay", "HostConfig", host_config_of(settings, ports), "Config", config_of(instance, settings),
-                                   "Mounts", mounts_of(instance, settings), "NetworkSettings", networks_of(attachments, ports));
+        json_t *object =
+                json_pack("{s:s, s:O, s:s, s:o, s:o, s:s, s:s*, s:I, s:s, s:o, s:o, s:o, s:o}", "Id", instance->id,
+                          "Created", json_object_get(instance->config, "created"), "Path", path, "Args",
+                          spec_strings((const char *const *)(*path ? arguments + 1 : arguments)), "State",
+                          state_of(instance), "Image", text_of(json_object_get(instance->config, "image"), "id", ""),
+                          "Name", name, "RestartCount", json_integer_value(json_object_get(now, "restart_count")),
+                          "Driver", "overlay", "HostConfig", host_config_of(settings, ports), "Config",
+                          config_of(instance, settings), "Mounts", mounts_of(instance, settings), "NetworkSettings",
+                          networks_of(attachments, ports));
         json_decref(ports);
         const struct {
                 const char *key, *folder, *file;
-        } paths[] = { { "LogPath", folder, "log" },        { "HostnamePath", run, "hostname" },
-                      { "HostsPath", run, "hosts" },       { "ResolvConfPath", run, "resolv.conf" } };
+        } paths[] = { { "LogPath", folder, "log" },
+                      { "HostnamePath", run, "hostname" },
+                      { "HostsPath", run, "hosts" },
+                      { "ResolvConfPath", run, "resolv.conf" } };
         for (size_t i = 0; object && i < ARRAY_SIZE(paths); i++) {
                 _cleanup_free_ char *file = text_format("%s/%s", paths[i].folder, paths[i].file);
                 json_object_set_new(object, paths[i].key, json_string(file ? file : ""));

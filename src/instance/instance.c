@@ -146,10 +146,10 @@ static int make_dead(struct instance *instance, const struct error *reason)
         instance->name = text_format("%.12s", instance->id);
         json_decref(instance->config);
         json_decref(instance->state);
-        instance->config = json_pack("{s:s, s:{s:s, s:s, s:s}, s:{}}", "created", "1970-01-01T00:00:00.000000000Z", "image",
-                                     "reference", "", "digest", "", "id", "", "settings");
-        instance->state = json_pack("{s:s, s:s, s:s, s:i}", "name", instance->name ? instance->name : "", "status", "dead",
-                                    "error", reason->text, "exit_code", 255);
+        instance->config = json_pack("{s:s, s:{s:s, s:s, s:s}, s:{}}", "created", "1970-01-01T00:00:00.000000000Z",
+                                     "image", "reference", "", "digest", "", "id", "", "settings");
+        instance->state = json_pack("{s:s, s:s, s:s, s:i}", "name", instance->name ? instance->name : "", "status",
+                                    "dead", "error", reason->text, "exit_code", 255);
         return instance->name && instance->config && instance->state ? 0 : -ENOMEM;
 }
 
@@ -231,7 +231,8 @@ int instance_lock(struct instance *instance, struct error *err)
 {
         _cleanup_close_ int lock = lock_take(instance->folder, "lock", true, err);
         if (lock < 0)
-                return lock == -ENOENT ? error_set(err, -ENOENT, "instance %s was removed meanwhile", instance->name) : lock;
+                return lock == -ENOENT ? error_set(err, -ENOENT, "instance %s was removed meanwhile", instance->name)
+                                       : lock;
         /* Erasing begins with a rename: the folder of that name must still be the one that was opened. */
         _cleanup_free_ char *path = text_format("%s/instances/%s", instance->host->root, instance->id);
         struct stat held, named;
@@ -281,7 +282,8 @@ static int find_prefix(int instances, const char *prefix, char id[65], struct er
                         strcpy(id, entry->d_name);
                 }
         if (found > 1)
-                return error_set(err, -EEXIST, "%u instances have an id that starts with %s; give more digits", found, prefix);
+                return error_set(err, -EEXIST, "%u instances have an id that starts with %s; give more digits", found,
+                                 prefix);
         return found ? 0 : -ENOENT;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,13 +59,14 @@ static int end_of_run(struct instance *instance, int connection, bool ended, str
 }
 
 /* Follows a connection to the end; the monitor's death counts as one. */
-static int follow(struct instance *instance, int connection, const struct attachment *attachment, bool to_the_end, int *exit_code,
-                  struct error *err)
+static int follow(struct instance *instance, int connection, const struct attachment *attachment, bool to_the_end,
+                  int *exit_code, struct error *err)
 {
         bool tty = json_is_true(json_object_get(json_object_get(instance->config, "settings"), "tty"));
         bool ended = false;
         struct error lost = { 0 };
-        int r = connection_copy(connection, attachment, tty && attachment->streams, exit_code, to_the_end ? &ended : NULL, &lost);
+        int r = connection_copy(connection, attachment, tty && attachment->streams, exit_code,
+                                to_the_end ? &ended : NULL, &lost);
         if (!r && (*exit_code < 0 || !to_the_end)) {
                 close(connection);
                 return 0;
@@ -80,8 +82,8 @@ static int follow(struct instance *instance, int connection, const struct attach
 }
 
 /* An instance with --rm goes while its monitor still deletes the container: two processors, half the time. */
-static int follow_and_erase(struct instance *instance, int connection, const struct attachment *attachment, int *exit_code,
-                            struct error *err)
+static int follow_and_erase(struct instance *instance, int connection, const struct attachment *attachment,
+                            int *exit_code, struct error *err)
 {
         _cleanup_close_ int connected = connection;
         bool tty = json_is_true(json_object_get(json_object_get(instance->config, "settings"), "tty"));
@@ -239,11 +241,40 @@ int instance_unpause(struct instance *instance, struct error *err)
         return order(instance, MESSAGE_FREEZE, 0, NULL, err);
 }
 
+/* The others on its networks find it by its new name; its host name and aliases stay. */
+static int rename_on_networks(struct instance *instance, struct error *err)
+{
+        struct instance_settings settings;
+        int r = instance_settings_of(instance, &settings, err);
+        if (r < 0)
+                return r;
+        char short_id[13];
+        snprintf(short_id, sizeof(short_id), "%.12s", instance->id);
+        _cleanup_list_ char **names = NULL;
+        if (list_append(&names, instance->name) < 0 ||
+            list_append(&names, settings.hostname ? settings.hostname : short_id) < 0)
+                r = error_memory(err);
+        for (char *const *alias = settings.network_aliases; !r && alias && *alias; alias++)
+                if (list_append(&names, *alias) < 0)
+                        r = error_memory(err);
+        struct networks *networks;
+        if (!r && network_settings_kind(&settings) == NETWORK_BRIDGED &&
+            !(r = networks_open(instance->host->root, instance->host->state, instance->host->rootless, &networks,
+                                err))) {
+                r = network_rename(networks, instance->id, (const char *const *)names, err);
+                networks_close(networks);
+        }
+        instance_settings_free(&settings);
+        return r;
+}
+
 int instance_rename(struct instance *instance, const char *name, struct error *err)
 {
         if (!instance_name_valid(name))
-                return error_set(err, -EINVAL, "\"%s\" is not a name: letters, digits and \"_.-\", two at least, the first a letter "
-                                 "or digit", name);
+                return error_set(err, -EINVAL,
+                                 "\"%s\" is not a name: letters, digits and \"_.-\", two at least, the first a letter "
+                                 "or digit",
+                                 name);
         _cleanup_close_ int lock = instance_lock(instance, err);
         if (lock < 0)
                 return lock;
@@ -267,11 +298,8 @@ int instance_rename(struct instance *instance, const char *name, struct error *e
                 name_drop(instances, name, instance->id, NULL);
                 return r;
         }
-        struct networks *networks;
-        if (instance->run && !networks_open(instance->host->root, instance->host->state, instance->host->rootless, &networks, NULL)) {
-                network_rename(networks, instance->id, (const char *const[]){ name, NULL }, NULL);
-                networks_close(networks);
-        }
+        if (instance->run)
+                rename_on_networks(instance, NULL);
         event_of_instance(instance, "rename");
         return name_drop(instances, old, instance->id, err);
 }
@@ -280,8 +308,8 @@ int instance_remove(struct instance *instance, bool force, bool volumes, struct 
 {
         int r = 0;
         if (instance->run && !force)
-                return error_set(err, -EBUSY, "instance %s is %s; stop it first, or remove it with --force", instance->name,
-                                 instance_status_name(instance->status));
+                return error_set(err, -EBUSY, "instance %s is %s; stop it first, or remove it with --force",
+                                 instance->name, instance_status_name(instance->status));
         if (instance->run)
                 r = instance_stop(instance, SIGKILL, 0, err);
         if (r < 0)
@@ -303,8 +331,8 @@ int instance_remove(struct instance *instance, bool force, bool volumes, struct 
         return instance_erase(instance, volumes, err);
 }
 
-int instance_run(struct host *host, const struct instance_settings *settings, bool detach, const struct attachment *attachment,
-                 char **id, int *exit_code, struct error *err)
+int instance_run(struct host *host, const struct instance_settings *settings, bool detach,
+                 const struct attachment *attachment, char **id, int *exit_code, struct error *err)
 {
         struct instance *instance;
         int lock;

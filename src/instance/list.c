@@ -86,7 +86,8 @@ static bool label_fits(const struct candidate *candidate, const char *value)
 {
         for (char *const *label = candidate->settings.labels; label && *label; label++) {
                 size_t length = strcspn(*label, "=");
-                if (text_equal(*label, value) || (!strchr(value, '=') && strlen(value) == length && text_starts(*label, value)))
+                if (text_equal(*label, value) ||
+                    (!strchr(value, '=') && strlen(value) == length && text_starts(*label, value)))
                         return true;
         }
         return false;
@@ -119,7 +120,8 @@ static bool image_fits(const struct candidate *candidate, const char *value)
         const json_t *image = json_object_get(candidate->instance->config, "image");
         const char *reference = json_string_value(json_object_get(image, "reference"));
         const char *id = json_string_value(json_object_get(image, "id"));
-        if (text_equal(reference, value) || (id && (text_starts(id, value) || text_starts(id + strcspn(id, ":") + 1, value))))
+        if (text_equal(reference, value) ||
+            (id && (text_starts(id, value) || text_starts(id + strcspn(id, ":") + 1, value))))
                 return true;
         size_t length = strlen(value);
         return reference && text_starts(reference, value) && text_equal(reference + length, ":latest");
@@ -157,7 +159,8 @@ static bool network_fits(const struct candidate *candidate, const char *value)
 
 static bool health_fits(const struct candidate *candidate, const char *value)
 {
-        const char *health = json_string_value(json_object_get(json_object_get(candidate->instance->run, "health"), "Status"));
+        const char *health =
+                json_string_value(json_object_get(json_object_get(candidate->instance->run, "health"), "Status"));
         return text_equal(health ? health : "none", value);
 }
 
@@ -197,8 +200,10 @@ static int check_filters(char *const *texts, struct error *err)
                 for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
                         known |= value_of(*texts, filters[i].name) != NULL;
                 if (!known)
-                        return error_set(err, -EINVAL, "unknown filter \"%s\"; there are id, name, label, status, exited, ancestor, "
-                                         "volume, network, health, before and since", *texts);
+                        return error_set(err, -EINVAL,
+                                         "unknown filter \"%s\"; there are id, name, label, status, exited, ancestor, "
+                                         "volume, network, health, before and since",
+                                         *texts);
         }
         return 0;
 }

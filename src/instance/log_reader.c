@@ -16,7 +16,7 @@
 #include "instance/log.h"
 #include "instance/timestamp.h"
 
-#define FILES_MAX 1000
+#define FILES_MAX      1000
 #define LINE_MAX_BYTES (1024 * 1024) /* longer than any entry that log_append() is ever given */
 
 int log_parse_time(const char *text, struct timespec *time)
@@ -37,7 +37,8 @@ int log_parse(const char *line, size_t length, struct log_entry *entry)
         const char *stream = space + 1;
         bool out = !memcmp(stream, "stdout ", 7), error = !memcmp(stream, "stderr ", 7);
         char tag = stream[7];
-        if ((!out && !error) || (tag != 'F' && tag != 'P') || stream[8] != ' ' || timestamp_parse(time, &entry->time) < 0)
+        if ((!out && !error) || (tag != 'F' && tag != 'P') || stream[8] != ' ' ||
+            timestamp_parse(time, &entry->time) < 0)
                 return -EBADMSG;
         entry->stream = out ? 1 : 2;
         entry->whole = tag == 'F';
@@ -50,9 +51,9 @@ struct log_reader {
         const struct log_query *query;
         int (*each)(const struct log_entry *entry, void *context);
         void *context;
-        int fd;               /* the file that is read */
-        struct text line;     /* its last line, as far as it is there */
-        int64_t skip;         /* lines to pass over, for --tail */
+        int fd;           /* the file that is read */
+        struct text line; /* its last line, as far as it is there */
+        int64_t skip;     /* lines to pass over, for --tail */
 };
 
 static bool wanted(const struct log_query *query, const struct log_entry *entry)
@@ -68,7 +69,8 @@ static int take_line(struct log_reader *reader, int (*take)(struct log_reader *,
 {
         struct log_entry entry;
         int r = 0;
-        if (!log_parse(reader->line.data ? reader->line.data : "", reader->line.length, &entry) && wanted(reader->query, &entry))
+        if (!log_parse(reader->line.data ? reader->line.data : "", reader->line.length, &entry) &&
+            wanted(reader->query, &entry))
                 r = take(reader, &entry);
         reader->line.length = 0;
         return r;
@@ -120,7 +122,8 @@ static int open_file(int folder, unsigned n)
         return openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-/* The files as they are now, oldest first: a rotation while they are read renames them, but what is open stays what it is. */
+/* The files as they are now, oldest first: a rotation while they are read renames them, but what is open stays what
+ * it is. */
 static size_t open_files(int folder, int files[FILES_MAX])
 {
         size_t count = 0;
@@ -138,7 +141,8 @@ static size_t open_files(int folder, int files[FILES_MAX])
         return count;
 }
 
-static int read_all(struct log_reader *reader, const int *files, size_t count, int (*take)(struct log_reader *, const struct log_entry *))
+static int read_all(struct log_reader *reader, const int *files, size_t count,
+                    int (*take)(struct log_reader *, const struct log_entry *))
 {
         int r = 0;
         for (size_t i = 0; !r && i < count; i++) {
@@ -164,8 +168,9 @@ static bool still_runs(const struct instance *instance)
 static int follow(struct log_reader *reader, struct instance *instance)
 {
         _cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        _cleanup_close_ int monitor = process_open((pid_t)json_integer_value(json_object_get(instance->run, "monitor")),
-                                                   (uint64_t)json_integer_value(json_object_get(instance->run, "monitor_start")));
+        _cleanup_close_ int monitor =
+                process_open((pid_t)json_integer_value(json_object_get(instance->run, "monitor")),
+                             (uint64_t)json_integer_value(json_object_get(instance->run, "monitor_start")));
         char path[40];
         snprintf(path, sizeof(path), "/proc/self/fd/%d", instance->folder);
         if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_FROM) < 0)
@@ -189,13 +194,14 @@ static int follow(struct log_reader *reader, struct instance *instance)
                         return 0;
                 struct pollfd polls[] = { { .fd = watch, .events = POLLIN }, { .fd = monitor, .events = POLLIN } };
                 char ignored[4096];
-                if (poll(polls, 2, -1) > 0 && polls[0].revents && read(watch, ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
+                if (poll(polls, 2, -1) > 0 && polls[0].revents && read(watch, ignored, sizeof(ignored)) < 0 &&
+                    errno != EAGAIN)
                         return -errno;
         }
 }
 
-int log_read(struct instance *instance, const struct log_query *query, int (*each)(const struct log_entry *entry, void *context),
-             void *context, struct error *err)
+int log_read(struct instance *instance, const struct log_query *query,
+             int (*each)(const struct log_entry *entry, void *context), void *context, struct error *err)
 {
         _cleanup_free_ int *files = calloc(FILES_MAX, sizeof(int));
         if (!files)

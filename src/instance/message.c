@@ -6,7 +6,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-int message_send(int fd, enum message_type type, const int32_t *numbers, size_t number_count, const void *data, size_t length)
+int message_send(int fd, enum message_type type, const int32_t *numbers, size_t number_count, const void *data,
+                 size_t length)
 {
         unsigned char letter = (unsigned char)type;
         struct iovec parts[] = { { &letter, 1 },

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * onggi-monitor: the process that stays with one instance. It holds its mounts, terminal, log and socket, waits for it, restarts it and
- * checks its health.
+ * onggi-monitor: the process that stays with one instance. It holds its mounts, terminal, log and socket, waits for
+ * it, restarts it and checks its health.
  *
  * It is started by `onggi` with the run folder as its argument and descriptors at fixed numbers; what it is to do is in
- * monitor.json there. It owns run.json, which nobody else writes. When all is over it executes onggi-finish, unless a client has said that it will clean
- * up itself. One thread, one epoll(7) loop, no timer while nothing is due; everything that happens often works without
- * allocation.
+ * monitor.json there. It owns run.json, which nobody else writes. When all is over it executes onggi-finish, unless a
+ * client has said that it will clean up itself. One thread, one epoll(7) loop, no timer while nothing is due;
+ * everything that happens often works without allocation.
  */
 #pragma once
 
@@ -35,25 +35,25 @@ struct source {
 struct client {
         struct source source;
         struct client *next;
-        uint32_t flags;           /* enum hello_flags */
-        struct message *pending;  /* output that did not fit into its socket, as type and data */
+        uint32_t flags;          /* enum hello_flags */
+        struct message *pending; /* output that did not fit into its socket, as type and data */
 };
 
 enum health_state { HEALTH_NONE, HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
 
 struct health {
-        json_t *test;             /* the arguments; NULL: no check */
+        json_t *test;                                             /* the arguments; NULL: no check */
         uint64_t interval, timeout, start_period, start_interval; /* ns */
         int64_t retries;
         enum health_state state;
-        int64_t failures;         /* in a row */
-        json_t *log;              /* the last five results, docker's "Log" */
-        uint64_t began;           /* CLOCK_MONOTONIC ns, of the container */
-        pid_t pid;                /* the check that runs now, 0: none */
+        int64_t failures; /* in a row */
+        json_t *log;      /* the last five results, docker's "Log" */
+        uint64_t began;   /* CLOCK_MONOTONIC ns, of the container */
+        pid_t pid;        /* the check that runs now, 0: none */
         char started[31];
         struct source timer, output;
         bool timed_out;
-        char text[4096];          /* its output's beginning */
+        char text[4096]; /* its output's beginning */
         size_t length;
 };
 
@@ -63,7 +63,7 @@ struct monitor {
         const char *id, *name, *image, *runtime, *root, *state, *finish, *cgroup;
         bool tty, interactive, rootless, keeps_log, removes; /* removes: nobody asks how it ended, --rm */
         int stop_signal;
-        int64_t stop_timeout;     /* ms */
+        int64_t stop_timeout; /* ms */
         struct restart_policy policy;
 
         /* what it has */
@@ -72,14 +72,14 @@ struct monitor {
         int epoll;
         struct log_writer log;
         struct source signals, listener, output, error, terminal, input, restart_timer, stop_timer;
-        int container[3];         /* the program's ends of its streams while it is being started, -1 otherwise */
+        int container[3]; /* the program's ends of its streams while it is being started, -1 otherwise */
         struct client *clients;
         struct message *input_pending; /* input that the program did not take yet */
         size_t input_offset;
-        struct message *scratch;  /* one buffer for whatever is on its way */
+        struct message *scratch; /* one buffer for whatever is on its way */
 
         /* how it stands */
-        pid_t pid;                /* the container's first process; 0: none */
+        pid_t pid; /* the container's first process; 0: none */
         int pidfd;
         const char *status;
         char started[31], finished[31];
@@ -133,8 +133,8 @@ void life_save(struct monitor *monitor);
 
 /* ---- health.c ---- */
 void health_read(struct monitor *monitor, json_t *settings);
-void health_begin(struct monitor *monitor); /* the container runs */
-void health_end(struct monitor *monitor);   /* it ended */
+void health_begin(struct monitor *monitor);                     /* the container runs */
+void health_end(struct monitor *monitor);                       /* it ended */
 bool health_reap(struct monitor *monitor, pid_t pid, int code); /* whether it was a check */
 
 /* ---- monitor_main.c ---- */

@@ -51,14 +51,16 @@ static void sweep(struct monitor *monitor)
 }
 
 /* A slow client holds the program up, as a full pipe would, but never grows the monitor by more than one message. */
-static void send_to(struct monitor *monitor, struct client *client, enum message_type type, const void *data, size_t length)
+static void send_to(struct monitor *monitor, struct client *client, enum message_type type, const void *data,
+                    size_t length)
 {
         int r = client->pending ? -EAGAIN : message_send(client->source.fd, type, NULL, 0, data, length);
         if (!r)
                 return;
         if (r == -EAGAIN && client->pending)
                 clients_flush(monitor); /* only the end of an instance sends more before the first is taken */
-        if (r == -EAGAIN && !client->pending && client->source.fd >= 0 && (client->pending = malloc(sizeof(*client->pending)))) {
+        if (r == -EAGAIN && !client->pending && client->source.fd >= 0 &&
+            (client->pending = malloc(sizeof(*client->pending)))) {
                 client->pending->type = type;
                 client->pending->length = length;
                 memcpy(client->pending->data, data, length);
@@ -78,7 +80,8 @@ void clients_send(struct monitor *monitor, uint32_t flags, enum message_type typ
 
 static void send_pending(struct monitor *monitor, struct client *client)
 {
-        int r = message_send(client->source.fd, client->pending->type, NULL, 0, client->pending->data, client->pending->length);
+        int r = message_send(client->source.fd, client->pending->type, NULL, 0, client->pending->data,
+                             client->pending->length);
         if (r == -EAGAIN)
                 return;
         if (r < 0) {
@@ -126,9 +129,7 @@ static void handle(struct monitor *monitor, struct client *client, struct messag
         unsigned short size[2];
         struct restart_policy policy;
         switch (message->type) {
-        case MESSAGE_HELLO:
-                client->flags = (uint32_t)message_number(message, 0);
-                return;
+        case MESSAGE_HELLO: client->flags = (uint32_t)message_number(message, 0); return;
         case MESSAGE_INPUT:
                 if (client->flags & HELLO_INPUT)
                         streams_input(monitor, message);
@@ -143,9 +144,7 @@ static void handle(struct monitor *monitor, struct client *client, struct messag
                 life_kill(monitor, message_number(message, 0), &err);
                 answer(client, &err);
                 return;
-        case MESSAGE_STOP:
-                life_stop(monitor, message_number(message, 0), message_number(message, 1));
-                return;
+        case MESSAGE_STOP: life_stop(monitor, message_number(message, 0), message_number(message, 1)); return;
         case MESSAGE_FREEZE:
                 life_freeze(monitor, message_number(message, 0), &err);
                 answer(client, &err);
@@ -155,8 +154,7 @@ static void handle(struct monitor *monitor, struct client *client, struct messag
                         monitor->policy = policy;
                 answer(client, &err);
                 return;
-        default:
-                hang_up(monitor, client);
+        default: hang_up(monitor, client);
         }
 }
 
@@ -206,7 +204,8 @@ int clients_open(struct monitor *monitor, struct error *err)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/socket", monitor->run_folder);
         unlinkat(monitor->run_folder, "socket", 0);
-        monitor->listener = (struct source){ socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), accept_client };
+        monitor->listener =
+                (struct source){ socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), accept_client };
         if (monitor->listener.fd < 0 || bind(monitor->listener.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             fchmodat(monitor->run_folder, "socket", 0600, 0) < 0 || listen(monitor->listener.fd, 64) < 0 ||
             monitor_watch(monitor, &monitor->listener, EPOLLIN) < 0)

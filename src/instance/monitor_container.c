@@ -72,12 +72,24 @@ static void runtime_error(struct monitor *monitor, struct error *err)
 
 int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err)
 {
-        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state), *log = text_format("%s/runtime.log", monitor->run_path);
+        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state),
+                            *log = text_format("%s/runtime.log", monitor->run_path);
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (!root || !log || null < 0)
                 return error_memory(err);
-        char *argv[] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
-                         monitor->rootless ? "true" : "false", (char *)verb, option ? (char *)option : (char *)monitor->id, option ? (char *)monitor->id : NULL, NULL };
+        char *argv[] = { (char *)monitor->runtime,
+                         "--root",
+                         root,
+                         "--log",
+                         log,
+                         "--log-format",
+                         "json",
+                         "--rootless",
+                         monitor->rootless ? "true" : "false",
+                         (char *)verb,
+                         option ? (char *)option : (char *)monitor->id,
+                         option ? (char *)monitor->id : NULL,
+                         NULL };
         pid_t pid = spawn(monitor, argv, (int[]){ null, null, null });
         close(null);
         if (pid < 0)
@@ -105,14 +117,29 @@ static int read_pid(struct monitor *monitor, struct error *err)
 
 static int run(struct monitor *monitor, struct error *err)
 {
-        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state), *log = text_format("%s/runtime.log", monitor->run_path);
-        _cleanup_free_ char *bundle = text_format("%s/bundle", monitor->run_path), *pid_file = text_format("%s/pid", monitor->run_path);
+        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state),
+                            *log = text_format("%s/runtime.log", monitor->run_path);
+        _cleanup_free_ char *bundle = text_format("%s/bundle", monitor->run_path),
+                            *pid_file = text_format("%s/pid", monitor->run_path);
         /* By our descriptor, as it was bound: the whole path may be too long for a socket's address. */
         _cleanup_free_ char *console = text_format("/proc/%d/fd/%d/console", (int)getpid(), monitor->run_folder);
         if (!root || !log || !bundle || !pid_file || !console)
                 return error_memory(err);
-        char *argv[20] = { (char *)monitor->runtime, "--root", root, "--log", log, "--log-format", "json", "--rootless",
-                           monitor->rootless ? "true" : "false", "run", "--detach", "--bundle", bundle, "--pid-file", pid_file };
+        char *argv[20] = { (char *)monitor->runtime,
+                           "--root",
+                           root,
+                           "--log",
+                           log,
+                           "--log-format",
+                           "json",
+                           "--rootless",
+                           monitor->rootless ? "true" : "false",
+                           "run",
+                           "--detach",
+                           "--bundle",
+                           bundle,
+                           "--pid-file",
+                           pid_file };
         int n = 15;
         if (monitor->tty) {
                 argv[n++] = "--console-socket";

@@ -25,15 +25,17 @@ void life_save(struct monitor *monitor)
         process_start_time(getpid(), &own_start);
         if (monitor->pid)
                 process_start_time(monitor->pid, &start);
-        json_t *run = json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:s, s:I}", "status", monitor->status, "monitor",
-                                (int)getpid(), "monitor_start", (json_int_t)own_start, "pid", (int)monitor->pid, "pid_start",
-                                (json_int_t)start, "started", monitor->started, "finished", monitor->finished, "exit_code",
-                                monitor->exit_code, "oom_killed", monitor->oom_killed, "error", monitor->error_text,
-                                "restart_count", (json_int_t)monitor->restart_count);
+        json_t *run =
+                json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:s, s:I}", "status", monitor->status,
+                          "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start, "pid", (int)monitor->pid,
+                          "pid_start", (json_int_t)start, "started", monitor->started, "finished", monitor->finished,
+                          "exit_code", monitor->exit_code, "oom_killed", monitor->oom_killed, "error",
+                          monitor->error_text, "restart_count", (json_int_t)monitor->restart_count);
         if (monitor->health.test)
-                json_object_set_new(run, "health", json_pack("{s:s, s:I, s:O*}", "Status", health_names[monitor->health.state],
-                                                             "FailingStreak", (json_int_t)monitor->health.failures, "Log",
-                                                             monitor->health.log));
+                json_object_set_new(run, "health",
+                                    json_pack("{s:s, s:I, s:O*}", "Status", health_names[monitor->health.state],
+                                              "FailingStreak", (json_int_t)monitor->health.failures, "Log",
+                                              monitor->health.log));
         json_replace(monitor->run_folder, "run.json", run, false, NULL);
         json_decref(run);
 }
@@ -224,7 +226,10 @@ void life_kill(struct monitor *monitor, int signal, struct error *err)
 void life_freeze(struct monitor *monitor, bool freeze, struct error *err)
 {
         if (!monitor->pid || monitor->paused == freeze) {
-                error_set(err, -EINVAL, "it %s", !monitor->pid ? "does not run" : freeze ? "is paused already" : "is not paused");
+                error_set(err, -EINVAL, "it %s",
+                          !monitor->pid ? "does not run"
+                          : freeze      ? "is paused already"
+                                        : "is not paused");
                 return;
         }
         if (container_runtime(monitor, freeze ? "pause" : "resume", NULL, err) < 0)

@@ -103,8 +103,8 @@ static int read_settings(struct monitor *monitor, struct error *err)
 }
 
 /*
- * The mount that the state folder lies on becomes private: other instances' network namespaces are pinned there, and copies of
- * their pins would come to every monitor. (Those there already go when their files are unlinked.)
+ * The mount that the state folder lies on becomes private: other instances' network namespaces are pinned there, and
+ * copies of their pins would come to every monitor. (Those there already go when their files are unlinked.)
  */
 static int isolate_state(const struct monitor *monitor)
 {
@@ -123,7 +123,8 @@ static int isolate_state(const struct monitor *monitor)
         return syscall(SYS_mount, NULL, path, NULL, MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }
 
-/* No mount of the instance is ever in the host's table; the host's unmounts still reach us (slave), so we hold nothing up. */
+/* No mount of the instance is ever in the host's table; the host's unmounts still reach us (slave), so we hold
+ * nothing up. */
 static int enter_mounts(struct monitor *monitor, struct error *err)
 {
         if (unshare(CLONE_NEWNS) < 0)
@@ -148,7 +149,8 @@ static int prepare(struct monitor *monitor, struct error *err)
 {
         sigset_t mask;
         sigfillset(&mask);
-        for (const int *signal = (const int[]){ SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, 0 }; *signal; signal++)
+        for (const int *signal = (const int[]){ SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, 0 }; *signal;
+             signal++)
                 sigdelset(&mask, *signal);
         sigprocmask(SIG_SETMASK, &mask, NULL);
         sigset_t wanted;
@@ -184,7 +186,8 @@ static void loop(struct monitor *monitor)
         }
 }
 
-/* The rest needs the network library, which is not in this small program: another takes our place (and keeps our number). */
+/* The rest needs the network library, which is not in this small program: another takes our place (and keeps our
+ * number). */
 static void hand_over(struct monitor *monitor)
 {
         clients_flush(monitor);
@@ -210,10 +213,22 @@ int main(int argc, char **argv)
                 return 125;
         }
         struct monitor monitor = {
-                .run_path = argv[1], .folder = MONITOR_FD_FOLDER, .pidfd = -1, .container = { -1, -1, -1 }, .log.fd = -1,
-                .signals = { -1, life_signals }, .listener.fd = -1, .output.fd = -1, .error.fd = -1, .terminal.fd = -1,
-                .input.fd = -1, .restart_timer.fd = -1, .stop_timer.fd = -1, .health = { .timer.fd = -1, .output.fd = -1 },
-                .status = "created", .stop_timeout = 10000,
+                .run_path = argv[1],
+                .folder = MONITOR_FD_FOLDER,
+                .pidfd = -1,
+                .container = { -1, -1, -1 },
+                .log.fd = -1,
+                .signals = { -1, life_signals },
+                .listener.fd = -1,
+                .output.fd = -1,
+                .error.fd = -1,
+                .terminal.fd = -1,
+                .input.fd = -1,
+                .restart_timer.fd = -1,
+                .stop_timer.fd = -1,
+                .health = { .timer.fd = -1, .output.fd = -1 },
+                .status = "created",
+                .stop_timeout = 10000,
         };
         descriptors_close_from(MONITOR_FD_COUNT);
         for (int fd = MONITOR_FD_STARTER; fd < MONITOR_FD_COUNT; fd++)

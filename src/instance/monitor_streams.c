@@ -111,7 +111,9 @@ int streams_take_terminal(struct monitor *monitor, struct error *err)
                 return error_errno(err, "the runtime sent no terminal");
         char data[256], control[CMSG_SPACE(sizeof(int))];
         struct iovec part = { data, sizeof(data) };
-        struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct msghdr packet = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
         struct cmsghdr *header = recvmsg(connection, &packet, MSG_CMSG_CLOEXEC) < 0 ? NULL : CMSG_FIRSTHDR(&packet);
         if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
             header->cmsg_len != CMSG_LEN(sizeof(int)))
@@ -138,7 +140,8 @@ void streams_drain(struct monitor *monitor)
         struct source *sources[] = { &monitor->output, &monitor->error, &monitor->terminal };
         for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
                 struct source *source = sources[i];
-                /* What its processes wrote is in the pipe now; another that still holds it open (--pid host) is not waited for. */
+                /* What its processes wrote is in the pipe now; another that still holds it open (--pid host) is not
+                 * waited for. */
                 int waiting = 0;
                 while (source->fd >= 0 && !ioctl(source->fd, FIONREAD, &waiting) && waiting > 0) {
                         clients_flush(monitor);
@@ -180,7 +183,8 @@ static void watch_input_of_clients(struct monitor *monitor, bool on)
 {
         for (struct client *client = monitor->clients; client; client = client->next)
                 if (client->flags & HELLO_INPUT && client->source.fd >= 0)
-                        monitor_watch(monitor, &client->source, (on ? EPOLLIN : 0U) | (client->pending ? EPOLLOUT : 0U));
+                        monitor_watch(monitor, &client->source,
+                                      (on ? EPOLLIN : 0U) | (client->pending ? EPOLLOUT : 0U));
 }
 
 static void input_ready(struct monitor *monitor, struct source *source, uint32_t events)

@@ -11,9 +11,9 @@
 
 /* Options of -v and --mount that the runtime takes as they are. */
 static const char *const passed_on[] = {
-        "ro",      "rw",       "rprivate", "private", "rshared", "shared", "rslave", "slave",  "nosuid",
-        "suid",    "nodev",    "dev",      "noexec",  "exec",    "rro",    "bind",   "rbind",  "noatime",
-        "relatime", "sync",    "async",    "nosymfollow", "idmap", "ridmap",
+        "ro",     "rw",      "rprivate", "private", "rshared", "shared",      "rslave", "slave",
+        "nosuid", "suid",    "nodev",    "dev",     "noexec",  "exec",        "rro",    "bind",
+        "rbind",  "noatime", "relatime", "sync",    "async",   "nosymfollow", "idmap",  "ridmap",
 };
 
 void mount_setting_free(struct mount_setting *mount)
@@ -43,7 +43,8 @@ static bool is_passed_on(const char *option)
 static int check_target(const struct mount_setting *mount, const char *text, struct error *err)
 {
         if (!mount->target || mount->target[0] != '/')
-                return error_set(err, -EINVAL, "mount \"%s\": the target must be an absolute path inside the instance", text);
+                return error_set(err, -EINVAL, "mount \"%s\": the target must be an absolute path inside the instance",
+                                 text);
         if (mount->target[strspn(mount->target, "/.")] == 0)
                 return error_set(err, -EINVAL, "mount \"%s\": the target must not be the root folder", text);
         return 0;
@@ -63,8 +64,10 @@ static int set_source(struct mount_setting *mount, const char *text, const char 
                 return mount->source ? 0 : error_memory(err);
         }
         if (!volume_name_valid(source))
-                return error_set(err, -EINVAL, "mount \"%s\": \"%s\" is neither a path (with a slash) nor a volume's name "
-                                 "(letters, digits, \"_.-\")", text, source);
+                return error_set(err, -EINVAL,
+                                 "mount \"%s\": \"%s\" is neither a path (with a slash) nor a volume's name "
+                                 "(letters, digits, \"_.-\")",
+                                 text, source);
         mount->kind = MOUNT_VOLUME;
         mount->source = strdup(source);
         return mount->source ? 0 : error_memory(err);
@@ -100,7 +103,8 @@ int mount_setting_parse_volume(const char *text, struct mount_setting *mount, st
                 if (*c != ':')
                         continue;
                 if (count == 3)
-                        return error_set(err, -EINVAL, "volume \"%s\" has too many colons; write source:target[:options]", text);
+                        return error_set(err, -EINVAL,
+                                         "volume \"%s\" has too many colons; write source:target[:options]", text);
                 *c = 0;
                 parts[count++] = c + 1;
         }
@@ -166,7 +170,8 @@ static int add_key(struct mount_setting *mount, const char *text, const char *ke
         else if (!text_equal(key, "consistency"))
                 return error_set(err, -EINVAL, "mount \"%s\": unknown key \"%s\"", text, key);
         if (r == -EINVAL)
-                return error_set(err, -EINVAL, "mount \"%s\": \"%s\" is not a value for %s", text, value ? value : "", key);
+                return error_set(err, -EINVAL, "mount \"%s\": \"%s\" is not a value for %s", text, value ? value : "",
+                                 key);
         return r < 0 ? error_memory(err) : 0;
 }
 
@@ -175,7 +180,8 @@ static int settle_type(struct mount_setting *mount, const char *text, const char
         if (!type || text_equal(type, "volume")) {
                 mount->kind = MOUNT_VOLUME;
                 if (mount->source && !volume_name_valid(mount->source))
-                        return error_set(err, -EINVAL, "mount \"%s\": \"%s\" is not a volume's name", text, mount->source);
+                        return error_set(err, -EINVAL, "mount \"%s\": \"%s\" is not a volume's name", text,
+                                         mount->source);
                 return 0;
         }
         if (text_equal(type, "tmpfs")) {

@@ -109,7 +109,8 @@ int name_take(int instances, const char *name, const char *id, struct error *err
                         return error_errno(err, "cannot take the name %s", name);
                 int r = drop_if(instances, name, NULL, true, err);
                 if (r == -EEXIST && !name_resolve(instances, name, owner))
-                        return error_set(err, -EEXIST, "the name \"%s\" is in use by instance %.12s; remove it or rename it first",
+                        return error_set(err, -EEXIST,
+                                         "the name \"%s\" is in use by instance %.12s; remove it or rename it first",
                                          name, owner);
                 if (r < 0 && r != -EEXIST)
                         return r;
@@ -119,22 +120,25 @@ int name_take(int instances, const char *name, const char *id, struct error *err
 int name_invent(int instances, const char *id, char **name, struct error *err)
 {
         static const char *const looks[] = {
-                "amber", "ashen",  "azure",  "blue",  "bronze", "celadon", "clay",  "copper", "coral", "dappled", "deep",   "dusky",
-                "early", "fired",  "flinty", "frosty", "gilded", "glazed", "grand", "green",  "hazel", "humble",  "indigo", "ivory",
-                "jade",  "late",   "little", "lucky", "mellow", "misty",   "mossy", "ochre",  "olive", "pale",    "pearly", "plain",
-                "quiet", "ruddy",  "rustic", "sandy", "silver", "slender", "solid", "steady", "stony", "tall",    "tawny",  "wide",
+                "amber",  "ashen",   "azure",  "blue",   "bronze", "celadon", "clay",   "copper", "coral",  "dappled",
+                "deep",   "dusky",   "early",  "fired",  "flinty", "frosty",  "gilded", "glazed", "grand",  "green",
+                "hazel",  "humble",  "indigo", "ivory",  "jade",   "late",    "little", "lucky",  "mellow", "misty",
+                "mossy",  "ochre",   "olive",  "pale",   "pearly", "plain",   "quiet",  "ruddy",  "rustic", "sandy",
+                "silver", "slender", "solid",  "steady", "stony",  "tall",    "tawny",  "wide",
         };
         static const char *const vessels[] = {
-                "amphora", "basin",  "beaker",  "bottle", "bowl",   "caddy",   "carafe",  "cask",   "chalice", "churn", "crock",
-                "cruet",   "cup",    "decanter", "dish",  "ewer",   "firkin",  "flagon",  "flask",  "goblet",  "gourd", "jar",
-                "jug",     "kettle", "kiln",    "krater", "ladle",  "mug",     "pitcher", "platter", "pot",    "punnet", "saucer",
-                "stein",   "tankard", "teapot", "trough", "tumbler", "tureen", "urn",     "vase",   "vat",     "vial",  "wok",
+                "amphora", "basin",   "beaker",  "bottle", "bowl",     "caddy",  "carafe", "cask",    "chalice",
+                "churn",   "crock",   "cruet",   "cup",    "decanter", "dish",   "ewer",   "firkin",  "flagon",
+                "flask",   "goblet",  "gourd",   "jar",    "jug",      "kettle", "kiln",   "krater",  "ladle",
+                "mug",     "pitcher", "platter", "pot",    "punnet",   "saucer", "stein",  "tankard", "teapot",
+                "trough",  "tumbler", "tureen",  "urn",    "vase",     "vat",    "vial",   "wok",
         };
         for (unsigned tries = 0; tries < 64; tries++) {
                 uint32_t random[3];
                 if (getrandom(random, sizeof(random), 0) != sizeof(random))
                         return error_errno(err, "cannot get random bytes for a name");
-                const char *look = looks[random[0] % ARRAY_SIZE(looks)], *vessel = vessels[random[1] % ARRAY_SIZE(vessels)];
+                const char *look = looks[random[0] % ARRAY_SIZE(looks)],
+                           *vessel = vessels[random[1] % ARRAY_SIZE(vessels)];
                 _cleanup_free_ char *candidate = tries < 4 ? text_format("%s_%s", look, vessel)
                                                            : text_format("%s_%s%u", look, vessel, random[2] % 100000);
                 if (!candidate)

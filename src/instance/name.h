@@ -2,7 +2,8 @@
 /*
  * Names of instances: symbolic links <root>/instances/by-name/<name> -> ../<id>.
  *
- * symlinkat(2) lets one of two creators win. Links go only under the lock by-name/.lock, after a look at where they lead.
+ * symlinkat(2) lets one of two creators win. Links go only under the lock by-name/.lock, after a look at where they
+ * lead.
  */
 #pragma once
 

@@ -52,7 +52,9 @@ static int add_option(struct network_setting *network, const char *text, const c
         const struct {
                 const char *key;
                 char **value;
-        } keys[] = { { "ip=", &network->address }, { "ip6=", &network->address6 }, { "mac-address=", &network->mac },
+        } keys[] = { { "ip=", &network->address },
+                     { "ip6=", &network->address6 },
+                     { "mac-address=", &network->mac },
                      { "mac=", &network->mac } };
         if (text_starts(option, "alias="))
                 return list_append(&network->aliases, option + 6) < 0 ? error_memory(err) : 0;
@@ -63,7 +65,8 @@ static int add_option(struct network_setting *network, const char *text, const c
                 *keys[i].value = strdup(option + strlen(keys[i].key));
                 return *keys[i].value ? 0 : error_memory(err);
         }
-        return error_set(err, -EINVAL, "--network \"%s\": unknown option \"%s\"; there are ip, ip6, mac-address and alias", text,
+        return error_set(err, -EINVAL,
+                         "--network \"%s\": unknown option \"%s\"; there are ip, ip6, mac-address and alias", text,
                          option);
 }
 
@@ -83,7 +86,8 @@ static int parse(const char *text, struct network_setting *network, struct error
         if (!*network->name)
                 return error_set(err, -EINVAL, "--network \"%s\": the name is missing", text);
         int r = 0;
-        for (char *option = rest ? strtok_r(rest, ",", &state) : NULL; option && !r; option = strtok_r(NULL, ",", &state))
+        for (char *option = rest ? strtok_r(rest, ",", &state) : NULL; option && !r;
+             option = strtok_r(NULL, ",", &state))
                 r = add_option(network, text, option, err);
         return r;
 }
@@ -96,7 +100,8 @@ static int default_to(char **target, const char *value, struct error *err)
         return *target ? 0 : error_memory(err);
 }
 
-int network_setting_parse(const struct instance_settings *settings, size_t i, struct network_setting *network, struct error *err)
+int network_setting_parse(const struct instance_settings *settings, size_t i, struct network_setting *network,
+                          struct error *err)
 {
         *network = (struct network_setting){ 0 };
         int r = parse(list_length(settings->networks) ? settings->networks[i] : "default", network, err);
@@ -147,7 +152,8 @@ int network_settings_check(const struct instance_settings *settings, struct erro
                 r = host_entry_parse(*text, &entry, err);
         enum network_kind kind = network_settings_kind(settings);
         if (!r && kind == NETWORK_CONTAINER && (settings->ports || settings->hostname))
-                r = error_set(err, -EINVAL, "--network container: shares that instance's ports and host name; "
+                r = error_set(err, -EINVAL,
+                              "--network container: shares that instance's ports and host name; "
                               "--publish and --hostname cannot be given with it");
         return r;
 }

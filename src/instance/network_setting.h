@@ -24,7 +24,8 @@ struct network_setting {
         char **aliases;
 };
 /* The i-th network to attach to, with --ip, --ip6, --mac-address and --network-alias put to the first. */
-int network_setting_parse(const struct instance_settings *settings, size_t i, struct network_setting *network, struct error *err);
+int network_setting_parse(const struct instance_settings *settings, size_t i, struct network_setting *network,
+                          struct error *err);
 void network_setting_free(struct network_setting *network);
 
 int network_settings_check(const struct instance_settings *settings, struct error *err);

@@ -109,7 +109,8 @@ static int set_options(int fs, const struct overlay *overlay, struct error *err)
         return 0;
 }
 
-/* Returns the mount in *mount, or 1 where this kernel has no such options. A string is at most 255 bytes: fsconfig(2). */
+/* Returns the mount in *mount, or 1 where this kernel has no such options. A string is at most 255 bytes:
+ * fsconfig(2). */
 static int mount_by_layers(const struct overlay *overlay, int *mount, struct error *err)
 {
         size_t count = list_length(overlay->layers);
@@ -121,7 +122,8 @@ static int mount_by_layers(const struct overlay *overlay, int *mount, struct err
                 return 1;
         int r = 0;
         for (size_t i = count; !r && i--;)
-                r = strlen(overlay->layers[i]) > 255 ? 1 : add_layer(fs, overlay->layers[i], overlay->userns, &list, err);
+                r = strlen(overlay->layers[i]) > 255 ? 1
+                                                     : add_layer(fs, overlay->layers[i], overlay->userns, &list, err);
         if (!r)
                 r = set_options(fs, overlay, err);
         if (r)
@@ -184,7 +186,8 @@ static int mount_in_private(const struct overlay *overlay, int *mount)
         text_printf(&options, "lowerdir=%s", lower.data);
         if (upper)
                 text_printf(&options, ",upperdir=%s,workdir=%s", upper, work);
-        text_printf(&options, "%s%s", overlay->user_attributes ? ",userxattr" : "", overlay->volatile_files ? ",volatile" : "");
+        text_printf(&options, "%s%s", overlay->user_attributes ? ",userxattr" : "",
+                    overlay->volatile_files ? ",volatile" : "");
         if (text_failed(&options))
                 return -ENOMEM;
         if (syscall(SYS_mount, "overlay", "root", "overlay", 0, options.data) < 0)

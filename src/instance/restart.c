@@ -2,8 +2,8 @@
 #include "instance/restart.h"
 
 #define PAUSE_FIRST 100000000ULL
-#define PAUSE_MAX 60000000000ULL
-#define LONG_RUN 10000000000ULL
+#define PAUSE_MAX   60000000000ULL
+#define LONG_RUN    10000000000ULL
 
 bool restart_decide(const struct restart_policy *policy, struct restart_history *history, int exit_code, bool stopped,
                     uint64_t ran)

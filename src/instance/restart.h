@@ -13,13 +13,13 @@
 #include "instance/setting_text.h"
 
 struct restart_history {
-        uint64_t pause;  /* ns, of the last try; 0: none yet */
-        uint64_t tries;  /* in a row, for on-failure:n */
+        uint64_t pause; /* ns, of the last try; 0: none yet */
+        uint64_t tries; /* in a row, for on-failure:n */
 };
 
 /*
- * Decides after a run that took `ran` ns and ended with `exit_code`. Returns whether it is to be started again; then *history is moved
- * on and ->pause is how long to wait. `stopped`: the user stopped or killed it.
+ * Decides after a run that took `ran` ns and ended with `exit_code`. Returns whether it is to be started again; then
+ * *history is moved on and ->pause is how long to wait. `stopped`: the user stopped or killed it.
  */
 bool restart_decide(const struct restart_policy *policy, struct restart_history *history, int exit_code, bool stopped,
                     uint64_t ran);

@@ -25,7 +25,8 @@ int restart_policy_parse(const char *text, struct restart_policy *policy, struct
                 policy->kind = RESTART_ON_FAILURE;
                 return 0;
         }
-        return error_set(err, -EINVAL, "--restart \"%s\": write no, always, unless-stopped or on-failure[:tries]", text);
+        return error_set(err, -EINVAL, "--restart \"%s\": write no, always, unless-stopped or on-failure[:tries]",
+                         text);
 }
 
 static int parse_limit(const char *text, uint64_t *value)
@@ -39,8 +40,9 @@ static int parse_limit(const char *text, uint64_t *value)
 
 int ulimit_parse(const char *text, struct ulimit *limit, struct error *err)
 {
-        static const char *const names[] = { "core",    "cpu",    "data",   "fsize", "locks",  "memlock",    "msgqueue", "nice",
-                                             "nofile",  "nproc",  "rss",    "rtprio", "rttime", "sigpending", "stack",    "as" };
+        static const char *const names[] = { "core",     "cpu",        "data",   "fsize", "locks", "memlock",
+                                             "msgqueue", "nice",       "nofile", "nproc", "rss",   "rtprio",
+                                             "rttime",   "sigpending", "stack",  "as" };
         char copy[128];
         char *value = NULL, *hard = NULL;
         if (strlen(text) < sizeof(copy)) {
@@ -74,7 +76,8 @@ int device_rate_parse(const char *option, const char *text, bool is_size, struct
         const char *colon = strrchr(text, ':');
         size_t length = colon ? (size_t)(colon - text) : 0;
         if (!colon || text[0] != '/' || length >= sizeof(rate->path))
-                return error_set(err, -EINVAL, "%s \"%s\": write /dev/path:%s", option, text, is_size ? "size" : "number");
+                return error_set(err, -EINVAL, "%s \"%s\": write /dev/path:%s", option, text,
+                                 is_size ? "size" : "number");
         memcpy(rate->path, text, length);
         rate->path[length] = 0;
         int r = is_size ? parse_size(colon + 1, &rate->value) : parse_u64(colon + 1, &rate->value);
@@ -89,7 +92,8 @@ static bool access_valid(const char *access)
         return *access && strlen(access) <= 3 && access[strspn(access, "rwm")] == 0;
 }
 
-static int copy_path(char target[SETTING_PATH_MAX], const char *start, size_t length, const char *text, struct error *err)
+static int copy_path(char target[SETTING_PATH_MAX], const char *start, size_t length, const char *text,
+                     struct error *err)
 {
         if (!length || length >= SETTING_PATH_MAX || start[0] != '/')
                 return error_set(err, -EINVAL, "--device \"%s\": write /host/path[:/path inside[:rwm]]", text);
@@ -136,10 +140,11 @@ int device_rule_parse(const char *text, struct device_rule *rule, struct error *
 {
         char major[16], minor[16], access[8];
         int end = 0;
-        if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %7[rwm]%n", &rule->type, major, minor, access, &end) != 4 || text[end] ||
-            !strchr("abc", rule->type) || parse_device_number(major, &rule->major) < 0 ||
+        if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %7[rwm]%n", &rule->type, major, minor, access, &end) != 4 ||
+            text[end] || !strchr("abc", rule->type) || parse_device_number(major, &rule->major) < 0 ||
             parse_device_number(minor, &rule->minor) < 0 || !access_valid(access))
-                return error_set(err, -EINVAL, "--device-cgroup-rule \"%s\": write \"c 1:3 rwm\" (a, b or c; * for all)", text);
+                return error_set(err, -EINVAL,
+                                 "--device-cgroup-rule \"%s\": write \"c 1:3 rwm\" (a, b or c; * for all)", text);
         strcpy(rule->access, access);
         return 0;
 }
@@ -214,7 +219,8 @@ int id_ranges_parse(const char *text, struct id_range *ranges, size_t *count, st
                 if (*count == ID_RANGES_MAX || !isdigit((unsigned char)*text) ||
                     sscanf(text, "%9u:%9u:%9u%n", &container, &host, &length, &end) != 3 || !length ||
                     (text[end] && text[end] != ','))
-                        return error_set(err, -EINVAL, "--userns: at \"%s\": write auto, host or inside:outside:count[,…]", text);
+                        return error_set(err, -EINVAL,
+                                         "--userns: at \"%s\": write auto, host or inside:outside:count[,…]", text);
                 ranges[(*count)++] = (struct id_range){ container, host, length };
                 text += end + (text[end] == ',');
         }
@@ -247,12 +253,15 @@ int security_settings_parse(char *const *options, struct security_settings *secu
                 else if (text_equal(key, "apparmor"))
                         fits = copy_text(security->apparmor, sizeof(security->apparmor), value);
                 else if (text_equal(key, "label"))
-                        fits = copy_text(security->label, sizeof(security->label), text_equal(value, "disable") ? "" : value);
+                        fits = copy_text(security->label, sizeof(security->label),
+                                         text_equal(value, "disable") ? "" : value);
                 else if (text_equal(key, "systempaths") && text_equal(value, "unconfined"))
                         security->unmasked = true;
                 else
-                        return error_set(err, -EINVAL, "--security-opt \"%s\" is not known; there are no-new-privileges, "
-                                         "seccomp=, apparmor=, label= and systempaths=unconfined", *options);
+                        return error_set(err, -EINVAL,
+                                         "--security-opt \"%s\" is not known; there are no-new-privileges, "
+                                         "seccomp=, apparmor=, label= and systempaths=unconfined",
+                                         *options);
                 if (!fits)
                         return error_set(err, -EINVAL, "--security-opt \"%.40s…\" is too long", *options);
         }
@@ -261,8 +270,8 @@ int security_settings_parse(char *const *options, struct security_settings *secu
 
 int log_options_parse(char *const *options, uint64_t *size_max, unsigned *files_max, struct error *err)
 {
-        static const char *const ignored[] = { "labels", "labels-regex", "env", "env-regex", "tag", "mode", "compress",
-                                               "max-buffer-size" };
+        static const char *const ignored[] = { "labels", "labels-regex", "env",      "env-regex",
+                                               "tag",    "mode",         "compress", "max-buffer-size" };
         *size_max = 0;
         *files_max = 1;
         bool files_given = false;
@@ -286,9 +295,11 @@ int log_options_parse(char *const *options, uint64_t *size_max, unsigned *files_
                 }
                 bool known = false;
                 for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-                        known |= strlen(ignored[i]) == (size_t)(value - 1 - *options) && text_starts(*options, ignored[i]);
+                        known |= strlen(ignored[i]) == (size_t)(value - 1 - *options) &&
+                                 text_starts(*options, ignored[i]);
                 if (!known)
-                        return error_set(err, -EINVAL, "--log-opt \"%s\" is not known; there are max-size and max-file", *options);
+                        return error_set(err, -EINVAL, "--log-opt \"%s\" is not known; there are max-size and max-file",
+                                         *options);
         }
         /* One file that is renamed away when full would leave nothing to read: the tail lives in the one before. */
         if (*size_max && (!files_given || *files_max < 2))

@@ -2,7 +2,8 @@
 /*
  * The small languages inside settings: each text of one option taken apart, in one place for checking and for use.
  *
- * All return 0 or -EINVAL with a text that names the option; parts that point into a struct are arrays of it, nothing is owned.
+ * All return 0 or -EINVAL with a text that names the option; parts that point into a struct are arrays of it, nothing
+ * is owned.
  */
 #pragma once
 
@@ -41,7 +42,7 @@ struct device_setting {
 int device_setting_parse(const char *text, struct device_setting *device, struct error *err);
 
 struct device_rule {
-        char type; /* a, b or c */
+        char type;            /* a, b or c */
         int64_t major, minor; /* -1: all */
         char access[4];
 };
@@ -55,7 +56,8 @@ struct host_entry {
 };
 int host_entry_parse(const char *text, struct host_entry *entry, struct error *err);
 
-/* "private", "host", "container:NAME" …: what of it the option allows is the caller's list (NULL-terminated; NULL text: fine). */
+/* "private", "host", "container:NAME" …: what of it the option allows is the caller's list (NULL-terminated; NULL
+ * text: fine). */
 int mode_check(const char *option, const char *text, bool container, const char *const *allowed, struct error *err);
 /* NAME of "container:NAME", else NULL. */
 const char *mode_container(const char *text);
@@ -74,5 +76,6 @@ struct security_settings {
 };
 int security_settings_parse(char *const *options, struct security_settings *security, struct error *err);
 
-/* --log-opt max-size=, max-file= (others docker knows and that change nothing here are accepted: labels, tag, mode, compress). */
+/* --log-opt max-size=, max-file= (others docker knows and that change nothing here are accepted: labels, tag, mode,
+ * compress). */
 int log_options_parse(char *const *options, uint64_t *size_max, unsigned *files_max, struct error *err);

@@ -15,7 +15,10 @@ struct field {
         size_t offset;
 };
 
-#define FIELD(name, kind) { #name, OPTION_##kind, offsetof(struct instance_settings, name) }
+#define FIELD(name, kind)                                                                                              \
+        {                                                                                                              \
+#name, OPTION_##kind, offsetof(struct instance_settings, name)                                         \
+        }
 
 static const struct field fields[] = {
         FIELD(image, STRING),
@@ -170,7 +173,7 @@ static int write_field(json_t *object, const struct field *field, const struct i
                 if (!*(const uint64_t *)value)
                         return 0;
                 /* UINT64_MAX, "without limit", is -1 in the file: JSON's numbers here are signed. */
-                item = json_integer((int64_t)*(const uint64_t *)value);
+                item = json_integer((int64_t) * (const uint64_t *)value);
                 break;
         }
         return json_object_set_new(object, field->name, item);
@@ -191,18 +194,10 @@ static void read_field(const struct json_at *object, const struct field *field, 
         void *value = at(settings, field->offset);
         int64_t number;
         switch (field->kind) {
-        case OPTION_FLAG:
-                json_get_bool(object, field->name, value);
-                break;
-        case OPTION_STRING:
-                json_get_string(object, field->name, value);
-                break;
-        case OPTION_LIST:
-                json_get_strings(object, field->name, value);
-                break;
-        case OPTION_NUMBER:
-                json_get_i64(object, field->name, INT64_MIN, INT64_MAX, value);
-                break;
+        case OPTION_FLAG: json_get_bool(object, field->name, value); break;
+        case OPTION_STRING: json_get_string(object, field->name, value); break;
+        case OPTION_LIST: json_get_strings(object, field->name, value); break;
+        case OPTION_NUMBER: json_get_i64(object, field->name, INT64_MIN, INT64_MAX, value); break;
         case OPTION_SIZE:
         case OPTION_TIME:
                 if (json_get_i64(object, field->name, -1, INT64_MAX, &number))

@@ -2,10 +2,11 @@
 /*
  * The settings of an instance: what `create` and `run` accept, in docker's words and in docker's units.
  *
- * Every field has one of the kinds of base/options.h, so a command's option table fills the struct directly. Strings borrow
- * (from argv, or from the document in `source`), lists are owned. The struct starts as instance_settings_default() and ends
- * with instance_settings_free(). Zero, NULL and an empty list mean "not given" unless a comment says otherwise.
- * instance_settings_check() reads each text in it, so whoever uses checked settings meets no surprise.
+ * Every field has one of the kinds of base/options.h, so a command's option table fills the struct directly. Strings
+ * borrow (from argv, or from the document in `source`), lists are owned. The struct starts as
+ * instance_settings_default() and ends with instance_settings_free(). Zero, NULL and an empty list mean "not given"
+ * unless a comment says otherwise. instance_settings_check() reads each text in it, so whoever uses checked settings
+ * meets no surprise.
  */
 #pragma once
 
@@ -17,17 +18,17 @@
 
 struct instance_settings {
         /* What runs. */
-        const char *image;           /* as the user named it */
-        char **command;              /* operands after the image; empty: the image's */
-        char **entrypoint;           /* --entrypoint (one item); [""]: none; empty: the image's */
-        const char *workdir, *user;  /* -w, -u user[:group] by name or number */
-        char **groups;               /* --group-add */
-        char **environment;          /* -e NAME=VALUE; NAME alone copies the caller's */
-        char **environment_files;    /* --env-file; read by instance_create() */
-        bool tty, interactive;       /* -t, -i */
-        bool init;                   /* --init: a small process 1 that reaps and forwards signals */
-        const char *stop_signal;     /* --stop-signal */
-        int64_t stop_timeout;        /* --stop-timeout, seconds; -1: 10 */
+        const char *image;          /* as the user named it */
+        char **command;             /* operands after the image; empty: the image's */
+        char **entrypoint;          /* --entrypoint (one item); [""]: none; empty: the image's */
+        const char *workdir, *user; /* -w, -u user[:group] by name or number */
+        char **groups;              /* --group-add */
+        char **environment;         /* -e NAME=VALUE; NAME alone copies the caller's */
+        char **environment_files;   /* --env-file; read by instance_create() */
+        bool tty, interactive;      /* -t, -i */
+        bool init;                  /* --init: a small process 1 that reaps and forwards signals */
+        const char *stop_signal;    /* --stop-signal */
+        int64_t stop_timeout;       /* --stop-timeout, seconds; -1: 10 */
 
         /* How it is called. */
         const char *name, *hostname, *domainname;
@@ -39,61 +40,65 @@ struct instance_settings {
         const char *pull;             /* --pull missing|always|never: what to do is the command's */
 
         /* Files. */
-        char **volumes;              /* -v [source:]target[:options] */
-        char **mounts;               /* --mount type=…,source=…,target=… */
-        char **tmpfs;                /* --tmpfs path[:options] */
-        char **volumes_from;         /* --volumes-from instance[:ro] */
-        bool read_only;              /* --read-only */
-        uint64_t shm_size;           /* --shm-size, bytes; 0: 64 MiB */
-        char **devices;              /* --device host[:container[:rwm]] */
-        char **device_rules;         /* --device-cgroup-rule "c 1:3 rwm" */
+        char **volumes;      /* -v [source:]target[:options] */
+        char **mounts;       /* --mount type=…,source=…,target=… */
+        char **tmpfs;        /* --tmpfs path[:options] */
+        char **volumes_from; /* --volumes-from instance[:ro] */
+        bool read_only;      /* --read-only */
+        uint64_t shm_size;   /* --shm-size, bytes; 0: 64 MiB */
+        char **devices;      /* --device host[:container[:rwm]] */
+        char **device_rules; /* --device-cgroup-rule "c 1:3 rwm" */
 
         /* Limits; sizes in bytes, UINT64_MAX: without limit, 0: not given. */
         uint64_t memory, memory_swap, memory_reservation;
-        int64_t memory_swappiness;   /* 0…100; -1: not given */
+        int64_t memory_swappiness; /* 0…100; -1: not given */
         bool oom_kill_disable;
-        int64_t oom_score_adj;       /* -1000…1000; 0 is docker's default as well */
-        const char *cpus;            /* --cpus, a decimal number of processors */
-        uint64_t cpu_shares, cpu_period, cpu_quota; /* quota and period in microseconds (OPTION_NUMBER in docker, not sizes) */
+        int64_t oom_score_adj; /* -1000…1000; 0 is docker's default as well */
+        const char *cpus;      /* --cpus, a decimal number of processors */
+        uint64_t cpu_shares, cpu_period,
+                cpu_quota; /* quota and period in microseconds (OPTION_NUMBER in docker, not sizes) */
         const char *cpuset_cpus, *cpuset_mems;
-        int64_t pids_limit;          /* 0: not given, -1: without limit */
-        int64_t blkio_weight;        /* 10…1000 */
-        char **blkio_weight_device;  /* path:weight */
+        int64_t pids_limit;                           /* 0: not given, -1: without limit */
+        int64_t blkio_weight;                         /* 10…1000 */
+        char **blkio_weight_device;                   /* path:weight */
         char **device_read_bps, **device_write_bps;   /* path:size */
         char **device_read_iops, **device_write_iops; /* path:number */
-        char **ulimits;              /* name=soft[:hard] */
+        char **ulimits;                               /* name=soft[:hard] */
         const char *cgroup_parent;
 
         /* What it may do. */
         bool privileged;
-        char **cap_add, **cap_drop;  /* with or without CAP_, any case; ALL */
-        char **security_options;     /* no-new-privileges, seccomp=unconfined|FILE, apparmor=, label=, systempaths=unconfined */
-        char **sysctls;              /* name=value */
-        const char *userns;          /* --userns auto|host|uid:host:count[,…] */
-        const char *pid_mode, *ipc_mode, *uts_mode, *cgroupns; /* host, private, container:NAME (pid, ipc), shareable, none (ipc) */
+        char **cap_add, **cap_drop; /* with or without CAP_, any case; ALL */
+        /* no-new-privileges, seccomp=unconfined|FILE, apparmor=, label=, systempaths=unconfined */
+        char **security_options;
+        char **sysctls;          /* name=value */
+        const char *userns;      /* --userns auto|host|uid:host:count[,…] */
+        const char *pid_mode, *ipc_mode, *uts_mode,
+                *cgroupns; /* host, private, container:NAME (pid, ipc), shareable, none (ipc) */
 
         /* Network. */
-        char **networks;             /* --network none|host|container:NAME|NETWORK[:ip=…,alias=…,mac-address=…]; empty: default */
-        char **network_aliases;      /* --network-alias, on the first network */
+        /* --network none|host|container:NAME|NETWORK[:ip=…,alias=…,mac-address=…]; empty: default */
+        char **networks;
+        char **network_aliases;               /* --network-alias, on the first network */
         const char *address, *address6, *mac; /* --ip, --ip6, --mac-address on the first network */
-        char **ports;                /* -p */
-        bool publish_all;            /* -P */
-        char **expose;               /* --expose port[-port][/protocol] */
+        char **ports;                         /* -p */
+        bool publish_all;                     /* -P */
+        char **expose;                        /* --expose port[-port][/protocol] */
         char **dns, **dns_options, **dns_search;
-        char **extra_hosts;          /* --add-host name:address; address host-gateway is the bridge's */
+        char **extra_hosts; /* --add-host name:address; address host-gateway is the bridge's */
 
         /* Log. */
-        const char *log_driver;      /* file (json-file, local: the same), none */
-        char **log_options;          /* max-size=…, max-file=… */
+        const char *log_driver; /* file (json-file, local: the same), none */
+        char **log_options;     /* max-size=…, max-file=… */
 
         /* Health; times in nanoseconds, 0: docker's default (30 s, 30 s, 0, 5 s). */
-        const char *health_command;  /* --health-cmd, run by /bin/sh -c */
-        char **health_test;          /* an image's exec form; health_command wins */
+        const char *health_command; /* --health-cmd, run by /bin/sh -c */
+        char **health_test;         /* an image's exec form; health_command wins */
         uint64_t health_interval, health_timeout, health_start_period, health_start_interval;
-        int64_t health_retries;      /* 0: 3 */
+        int64_t health_retries; /* 0: 3 */
         bool no_healthcheck;
 
-        json_t *source;              /* owned: what the strings borrow from after instance_settings_read() */
+        json_t *source; /* owned: what the strings borrow from after instance_settings_read() */
 };
 
 /* Fields that are not zero by default: stop_timeout -1, memory_swappiness -1. */

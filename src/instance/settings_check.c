@@ -16,8 +16,8 @@ static int check_range(const char *option, int64_t value, int64_t min, int64_t m
 {
         if (value >= min && value <= max)
                 return 0;
-        return error_set(err, -EINVAL, "%s %lld: must be between %lld and %lld", option, (long long)value, (long long)min,
-                         (long long)max);
+        return error_set(err, -EINVAL, "%s %lld: must be between %lld and %lld", option, (long long)value,
+                         (long long)min, (long long)max);
 }
 
 static int check_program(const struct instance_settings *s, struct error *err)
@@ -36,8 +36,10 @@ static int check_program(const struct instance_settings *s, struct error *err)
                         return error_set(err, -EINVAL, "--label \"%s\": write key=value", *label);
         int r = check_range("--stop-timeout", s->stop_timeout, -1, INT32_MAX / 1000, err);
         if (!r && s->name && !instance_name_valid(s->name))
-                r = error_set(err, -EINVAL, "--name \"%s\": letters, digits and \"_.-\", two at least, the first a letter or "
-                              "digit", s->name);
+                r = error_set(err, -EINVAL,
+                              "--name \"%s\": letters, digits and \"_.-\", two at least, the first a letter or "
+                              "digit",
+                              s->name);
         if (!r && s->hostname && (strlen(s->hostname) > 64 || !*s->hostname || strpbrk(s->hostname, "/ \t\n")))
                 r = error_set(err, -EINVAL, "--hostname \"%s\": at most 64 letters without spaces", s->hostname);
         struct restart_policy policy;
@@ -54,7 +56,8 @@ static int check_memory(const struct instance_settings *s, struct error *err)
         if (s->memory && s->memory < least)
                 return error_set(err, -EINVAL, "--memory %llu: at least 64k", (unsigned long long)s->memory);
         if (s->memory_swap && s->memory_swap != UINT64_MAX && (!s->memory || s->memory_swap < s->memory))
-                return error_set(err, -EINVAL, "--memory-swap is memory and swap together: it needs --memory and must not be less");
+                return error_set(err, -EINVAL,
+                                 "--memory-swap is memory and swap together: it needs --memory and must not be less");
         if (s->memory_reservation && s->memory && s->memory_reservation > s->memory)
                 return error_set(err, -EINVAL, "--memory-reservation must not be above --memory");
         int r = check_range("--memory-swappiness", s->memory_swappiness, -1, 100, err);
@@ -78,7 +81,8 @@ static int check_processors(const struct instance_settings *s, struct error *err
         if (s->cpu_period && check_range("--cpu-period", (int64_t)s->cpu_period, 1000, 1000000, err) < 0)
                 return -EINVAL;
         if (s->cpu_quota && s->cpu_quota != UINT64_MAX && s->cpu_quota < 1000)
-                return error_set(err, -EINVAL, "--cpu-quota %llu: at least 1000 microseconds", (unsigned long long)s->cpu_quota);
+                return error_set(err, -EINVAL, "--cpu-quota %llu: at least 1000 microseconds",
+                                 (unsigned long long)s->cpu_quota);
         if (s->cpu_shares && check_range("--cpu-shares", (int64_t)s->cpu_shares, 2, 262144, err) < 0)
                 return -EINVAL;
         if (!cpuset_valid(s->cpuset_cpus) || !cpuset_valid(s->cpuset_mems))

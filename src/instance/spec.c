@@ -15,10 +15,22 @@
 
 /* Docker's lists: what tells about or acts on the host. */
 static const char *const masked_paths[] = {
-        "/proc/asound", "/proc/acpi",       "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-        "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap", NULL,
+        "/proc/asound",
+        "/proc/acpi",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+        NULL,
 };
-static const char *const readonly_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
+static const char *const readonly_paths[] = { "/proc/bus",           "/proc/fs", "/proc/irq", "/proc/sys",
+                                              "/proc/sysrq-trigger", NULL };
 
 json_t *spec_strings(const char *const *list)
 {
@@ -91,8 +103,8 @@ static json_t *user_of(const struct identity *identity)
         json_t *groups = json_array();
         for (size_t i = 0; groups && i < identity->count; i++)
                 json_array_append_new(groups, json_integer(identity->groups[i]));
-        return json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)identity->uid, "gid", (json_int_t)identity->gid, "additionalGids",
-                         groups);
+        return json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)identity->uid, "gid", (json_int_t)identity->gid,
+                         "additionalGids", groups);
 }
 
 int spec_process(const struct spec_input *input, char *const *arguments, json_t **process, struct error *err)
@@ -106,11 +118,11 @@ int spec_process(const struct spec_input *input, char *const *arguments, json_t 
         r = spec_capabilities(settings, &capabilities, err);
         if (r < 0)
                 return r;
-        _cleanup_json_ json_t *object = json_pack(
-                "{s:b, s:o, s:o, s:o, s:s, s:o, s:b}", "terminal", settings->tty, "user", user_of(input->identity), "args",
-                spec_strings((const char *const *)arguments), "env", environment_of(input), "cwd",
-                settings->workdir ? settings->workdir : "/", "capabilities", capabilities, "noNewPrivileges",
-                security.no_new_privileges);
+        _cleanup_json_ json_t *object =
+                json_pack("{s:b, s:o, s:o, s:o, s:s, s:o, s:b}", "terminal", settings->tty, "user",
+                          user_of(input->identity), "args", spec_strings((const char *const *)arguments), "env",
+                          environment_of(input), "cwd", settings->workdir ? settings->workdir : "/", "capabilities",
+                          capabilities, "noNewPrivileges", security.no_new_privileges);
         if (!object)
                 return error_memory(err);
         if (settings->oom_score_adj)
@@ -159,9 +171,10 @@ static json_t *mappings_of(const struct spec_input *input)
 {
         json_t *list = json_array();
         for (size_t i = 0; i < input->id_count; i++)
-                json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "containerID", (json_int_t)input->ids[i].container,
-                                                      "hostID", (json_int_t)input->ids[i].host, "size",
-                                                      (json_int_t)input->ids[i].count));
+                json_array_append_new(list,
+                                      json_pack("{s:I, s:I, s:I}", "containerID", (json_int_t)input->ids[i].container,
+                                                "hostID", (json_int_t)input->ids[i].host, "size",
+                                                (json_int_t)input->ids[i].count));
         return list;
 }
 
@@ -207,15 +220,17 @@ static int build_linux(const struct spec_input *input, json_t **linux_object, st
         int r = spec_resources(settings, &resources, err);
         if (r < 0)
                 return r;
-        _cleanup_free_ char *cgroup = text_format("%s/%s", settings->cgroup_parent ? settings->cgroup_parent : "/onggi", input->id);
-        _cleanup_json_ json_t *object = json_pack("{s:s*, s:o, s:o}", "cgroupsPath", cgroup, "namespaces", namespaces_of(input),
-                                                  "resources", resources);
+        _cleanup_free_ char *cgroup =
+                text_format("%s/%s", settings->cgroup_parent ? settings->cgroup_parent : "/onggi", input->id);
+        _cleanup_json_ json_t *object = json_pack("{s:s*, s:o, s:o}", "cgroupsPath", cgroup, "namespaces",
+                                                  namespaces_of(input), "resources", resources);
         json_t *devices = json_array();
         if (!object || json_object_set_new(object, "devices", devices) < 0)
                 return error_memory(err);
         r = spec_devices(settings, devices, json_object_get(resources, "devices"), err);
         if (!r)
-                r = add_sysctls(object, settings->sysctls, input->network_namespace && !input->rootless && !input->id_count, err);
+                r = add_sysctls(object, settings->sysctls,
+                                input->network_namespace && !input->rootless && !input->id_count, err);
         if (!r)
                 r = add_restrictions(input, object, err);
         if (r < 0)
@@ -233,7 +248,8 @@ int spec_build(const struct spec_input *input, json_t **spec, struct error *err)
         const struct instance_settings *settings = input->settings;
         _cleanup_free_ char **own = spec_arguments(settings);
         _cleanup_list_ char **arguments = NULL;
-        if (!own || (input->init && (list_append(&arguments, "/sbin/onggi-init") < 0 || list_append(&arguments, "--") < 0)))
+        if (!own ||
+            (input->init && (list_append(&arguments, "/sbin/onggi-init") < 0 || list_append(&arguments, "--") < 0)))
                 return error_memory(err);
         for (char **argument = own; *argument; argument++)
                 if (list_append(&arguments, *argument) < 0)
@@ -251,8 +267,9 @@ int spec_build(const struct spec_input *input, json_t **spec, struct error *err)
                 return r;
         }
         bool own_uts = !text_equal(settings->uts_mode, "host");
-        *spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:s*, s:s*, s:o, s:o}", "ociVersion", SPEC_VERSION, "process", process, "root",
-                          "path", input->root, "readonly", settings->read_only, "hostname", own_uts ? input->hostname : NULL,
-                          "domainname", own_uts ? settings->domainname : NULL, "mounts", mounts, "linux", linux_object);
+        *spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:s*, s:s*, s:o, s:o}", "ociVersion", SPEC_VERSION, "process",
+                          process, "root", "path", input->root, "readonly", settings->read_only, "hostname",
+                          own_uts ? input->hostname : NULL, "domainname", own_uts ? settings->domainname : NULL,
+                          "mounts", mounts, "linux", linux_object);
         return *spec ? 0 : error_memory(err);
 }

@@ -2,9 +2,9 @@
 /*
  * The OCI configuration (runtime-spec config.md) that an instance's settings amount to: what onggi-runtime is given.
  *
- * Built anew for each start, when everything that only then is known stands in a struct spec_input: the mounted root, who the
- * user is, the network namespace, other instances whose namespaces are shared. spec_build() asks nothing of the outside but
- * device numbers of files in /dev.
+ * Built anew for each start, when everything that only then is known stands in a struct spec_input: the mounted root,
+ * who the user is, the network namespace, other instances whose namespaces are shared. spec_build() asks nothing of
+ * the outside but device numbers of files in /dev.
  */
 #pragma once
 
@@ -24,15 +24,15 @@ struct spec_input {
         const struct identity *identity;
         const struct mount_setting *mounts; /* sources are absolute paths, also of volumes */
         size_t mount_count;
-        const char *root;                   /* where the monitor attaches the root file system */
+        const char *root; /* where the monitor attaches the root file system */
         const char *hostname;
-        const char *files;                  /* folder of hosts, hostname, resolv.conf; NULL: the image's own are used */
-        const char *init;                   /* path of onggi-init, NULL without --init */
-        const char *network_namespace;      /* path; "": a new one of its own; NULL: the host's */
-        pid_t pid_of, ipc_of;               /* first processes of instances whose namespaces are shared, 0: none */
-        const struct id_range *ids;         /* of its own user namespace */
-        size_t id_count;                    /* 0: none */
-        const char *user_namespace;         /* path of one with those ids to join, NULL: a new one */
+        const char *files;             /* folder of hosts, hostname, resolv.conf; NULL: the image's own are used */
+        const char *init;              /* path of onggi-init, NULL without --init */
+        const char *network_namespace; /* path; "": a new one of its own; NULL: the host's */
+        pid_t pid_of, ipc_of;          /* first processes of instances whose namespaces are shared, 0: none */
+        const struct id_range *ids;    /* of its own user namespace */
+        size_t id_count;               /* 0: none */
+        const char *user_namespace;    /* path of one with those ids to join, NULL: a new one */
         bool rootless;
 };
 
@@ -40,7 +40,8 @@ int spec_build(const struct spec_input *input, json_t **spec, struct error *err)
 
 /* The process object alone, also for exec: user, env, cwd, capabilities, rlimits. `arguments` is borrowed. */
 int spec_process(const struct spec_input *input, char *const *arguments, json_t **process, struct error *err);
-/* Arguments as docker puts them together: entry point and command. The list's strings are the settings'; free() it only. */
+/* Arguments as docker puts them together: entry point and command. The list's strings are the settings'; free() it
+ * only. */
 char **spec_arguments(const struct instance_settings *settings);
 
 /* linux.resources alone, also for update. */

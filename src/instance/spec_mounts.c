@@ -30,8 +30,8 @@ static json_t *split_options(const char *options)
 
 static void add(json_t *mounts, const char *target, const char *type, const char *source, const char *options)
 {
-        json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:o}", "destination", target, "type", type, "source", source,
-                                                "options", split_options(options)));
+        json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:o}", "destination", target, "type", type, "source",
+                                                source, "options", split_options(options)));
 }
 
 /* A mount of the user's at the same place replaces ours, as docker does for /dev/shm, /sys, /dev and the like. */
@@ -55,7 +55,8 @@ static void add_ipc(json_t *mounts, const struct spec_input *input)
         char source[64], options[64];
         const char *mode = input->settings->ipc_mode;
         if (text_equal(mode, "host") || input->ipc_of) {
-                snprintf(source, sizeof(source), input->ipc_of ? "/proc/%d/root/dev/shm" : "/dev/shm", (int)input->ipc_of);
+                snprintf(source, sizeof(source), input->ipc_of ? "/proc/%d/root/dev/shm" : "/dev/shm",
+                         (int)input->ipc_of);
                 if (!taken(input, "/dev/shm"))
                         add(mounts, "/dev/shm", "bind", source, "rbind,nosuid,nodev,noexec,rprivate");
                 if (text_equal(mode, "host"))
@@ -90,7 +91,9 @@ static bool has_option(char *const *options, const char *const *names)
 
 static int add_own(json_t *mounts, const struct mount_setting *mount, bool ids, struct error *err)
 {
-        static const char *const propagations[] = { "private", "rprivate", "shared", "rshared", "slave", "rslave", NULL };
+        static const char *const propagations[] = {
+                "private", "rprivate", "shared", "rshared", "slave", "rslave", NULL
+        };
         static const char *const binds[] = { "bind", "rbind", NULL };
         json_t *options = json_array();
         for (char *const *option = mount->options; option && *option; option++)
@@ -127,11 +130,13 @@ int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *e
                 add_default(list, input, &proc);
         for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
                 add_default(list, input, &defaults[i]);
-        add_default(list, input, &(struct default_mount){ "/sys", "sysfs", "sysfs",
-                                                          privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
-        add_default(list, input, &(struct default_mount){ "/sys/fs/cgroup", "cgroup", "cgroup",
-                                                          privileged ? "nosuid,noexec,nodev,relatime,rw"
-                                                                     : "nosuid,noexec,nodev,relatime,ro" });
+        add_default(list, input,
+                    &(struct default_mount){ "/sys", "sysfs", "sysfs",
+                                             privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
+        add_default(list, input,
+                    &(struct default_mount){ "/sys/fs/cgroup", "cgroup", "cgroup",
+                                             privileged ? "nosuid,noexec,nodev,relatime,rw"
+                                                        : "nosuid,noexec,nodev,relatime,ro" });
         add_ipc(list, input);
         add_files(list, input);
         if (input->init)

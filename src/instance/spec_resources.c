@@ -65,7 +65,8 @@ static int processors_of(const struct instance_settings *s, json_t **cpu, struct
         return 0;
 }
 
-static int add_rates(json_t *block, const char *key, const char *option, char *const *texts, bool is_size, struct error *err)
+static int add_rates(json_t *block, const char *key, const char *option, char *const *texts, bool is_size,
+                     struct error *err)
 {
         if (!texts)
                 return 0;
@@ -81,8 +82,8 @@ static int add_rates(json_t *block, const char *key, const char *option, char *c
                         return error_errno(err, "%s: %s", option, rate.path);
                 if (!S_ISBLK(st.st_mode))
                         return error_set(err, -ENOTBLK, "%s: %s is not a block device", option, rate.path);
-                json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "major", (json_int_t)major(st.st_rdev), "minor",
-                                                      (json_int_t)minor(st.st_rdev),
+                json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "major", (json_int_t)major(st.st_rdev),
+                                                      "minor", (json_int_t)minor(st.st_rdev),
                                                       text_equal(key, "weightDevice") ? "weight" : "rate",
                                                       (json_int_t)rate.value));
         }
@@ -101,7 +102,8 @@ static int block_of(const struct instance_settings *s, json_t **block, struct er
         if (!r)
                 r = add_rates(object, "throttleReadIOPSDevice", "--device-read-iops", s->device_read_iops, false, err);
         if (!r)
-                r = add_rates(object, "throttleWriteIOPSDevice", "--device-write-iops", s->device_write_iops, false, err);
+                r = add_rates(object, "throttleWriteIOPSDevice", "--device-write-iops", s->device_write_iops, false,
+                              err);
         if (!r)
                 *block = TAKE_PTR(object);
         return r;
@@ -129,7 +131,8 @@ int spec_resources(const struct instance_settings *settings, json_t **resources,
         set_if_filled(object, "memory", memory_of(settings));
         if (settings->pids_limit)
                 json_object_set_new(object, "pids", json_pack("{s:I}", "limit", (json_int_t)settings->pids_limit));
-        json_object_set_new(object, "devices", json_pack("[{s:b, s:s}]", "allow", settings->privileged, "access", "rwm"));
+        json_object_set_new(object, "devices",
+                            json_pack("[{s:b, s:s}]", "allow", settings->privileged, "access", "rwm"));
         *resources = TAKE_PTR(object);
         return *resources ? 0 : error_memory(err);
 }
@@ -151,9 +154,9 @@ static int add_device(json_t *devices, json_t *rules, const struct stat *st, con
                       struct error *err)
 {
         bool block = S_ISBLK(st->st_mode);
-        json_t *device = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", block ? "b" : "c", "major",
-                                   (json_int_t)major(st->st_rdev), "minor", (json_int_t)minor(st->st_rdev), "fileMode",
-                                   (json_int_t)(st->st_mode & 07777), "uid", (json_int_t)st->st_uid, "gid",
+        json_t *device = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "path", path, "type", block ? "b" : "c",
+                                   "major", (json_int_t)major(st->st_rdev), "minor", (json_int_t)minor(st->st_rdev),
+                                   "fileMode", (json_int_t)(st->st_mode & 07777), "uid", (json_int_t)st->st_uid, "gid",
                                    (json_int_t)st->st_gid);
         if (json_array_append_new(devices, device) < 0 ||
             (rules && add_rule(rules, block ? 'b' : 'c', major(st->st_rdev), minor(st->st_rdev), access_text) < 0))
@@ -164,18 +167,19 @@ static int add_device(json_t *devices, json_t *rules, const struct stat *st, con
 #define DEVICE_DEPTH_MAX 8
 
 /* Every device below a folder of /dev; what the runtime provides itself is left out. */
-static int add_devices_below(json_t *devices, json_t *rules, const char *host, const char *inside, const char *access_text,
-                             unsigned depth, struct error *err)
+static int add_devices_below(json_t *devices, json_t *rules, const char *host, const char *inside,
+                             const char *access_text, unsigned depth, struct error *err)
 {
-        static const char *const own[] = { "pts", "shm", "mqueue", "fd", "console", "null", "zero", "full", "random", "urandom",
-                                           "tty", "ptmx", NULL };
+        static const char *const own[] = { "pts",  "shm",    "mqueue",  "fd",  "console", "null", "zero",
+                                           "full", "random", "urandom", "tty", "ptmx",    NULL };
         _cleanup_closedir_ DIR *folder = opendir(host);
         if (!folder)
                 return error_errno(err, "--device %s", host);
         struct dirent *entry;
         int r = 0;
         while (!r && (entry = readdir(folder))) {
-                if (entry->d_name[0] == '.' || (text_equal(inside, "/dev") && list_contains((char **)own, entry->d_name)))
+                if (entry->d_name[0] == '.' ||
+                    (text_equal(inside, "/dev") && list_contains((char **)own, entry->d_name)))
                         continue;
                 _cleanup_free_ char *host_path = text_format("%s/%s", host, entry->d_name);
                 _cleanup_free_ char *path = text_format("%s/%s", inside, entry->d_name);
@@ -210,7 +214,8 @@ int spec_devices(const struct instance_settings *settings, json_t *devices, json
                 else if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
                         r = add_device(devices, rules, &st, device.container, device.access, err);
                 else
-                        r = error_set(err, -ENODEV, "--device %s is neither a device nor a folder of devices", device.host);
+                        r = error_set(err, -ENODEV, "--device %s is neither a device nor a folder of devices",
+                                      device.host);
         }
         for (char *const *text = settings->device_rules; !r && text && *text; text++) {
                 struct device_rule rule;

@@ -12,12 +12,47 @@
 
 /* capabilities(7), in the kernel's order. */
 static const char *const all_capabilities[] = {
-        "CHOWN",       "DAC_OVERRIDE",  "DAC_READ_SEARCH", "FOWNER",      "FSETID",         "KILL",       "SETGID",
-        "SETUID",      "SETPCAP",       "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
-        "IPC_LOCK",    "IPC_OWNER",     "SYS_MODULE",      "SYS_RAWIO",   "SYS_CHROOT",     "SYS_PTRACE", "SYS_PACCT",
-        "SYS_ADMIN",   "SYS_BOOT",      "SYS_NICE",        "SYS_RESOURCE", "SYS_TIME",      "SYS_TTY_CONFIG", "MKNOD",
-        "LEASE",       "AUDIT_WRITE",   "AUDIT_CONTROL",   "SETFCAP",     "MAC_OVERRIDE",   "MAC_ADMIN",  "SYSLOG",
-        "WAKE_ALARM",  "BLOCK_SUSPEND", "AUDIT_READ",      "PERFMON",     "BPF",            "CHECKPOINT_RESTORE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "SETGID",
+        "SETUID",
+        "SETPCAP",
+        "LINUX_IMMUTABLE",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_ADMIN",
+        "NET_RAW",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "SYS_MODULE",
+        "SYS_RAWIO",
+        "SYS_CHROOT",
+        "SYS_PTRACE",
+        "SYS_PACCT",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_NICE",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "MKNOD",
+        "LEASE",
+        "AUDIT_WRITE",
+        "AUDIT_CONTROL",
+        "SETFCAP",
+        "MAC_OVERRIDE",
+        "MAC_ADMIN",
+        "SYSLOG",
+        "WAKE_ALARM",
+        "BLOCK_SUSPEND",
+        "AUDIT_READ",
+        "PERFMON",
+        "BPF",
+        "CHECKPOINT_RESTORE",
 };
 
 static int bit_of(const char *name)
@@ -48,7 +83,8 @@ static int change(uint64_t *set, const char *option, char *const *names, bool ad
                 int bit = bit_of(*names);
                 uint64_t bits = !strcasecmp(*names, "ALL") ? all : bit >= 0 ? 1ULL << bit : 0;
                 if (!bits)
-                        return error_set(err, -EINVAL, "%s \"%s\" is not a capability; capabilities(7) lists them", option, *names);
+                        return error_set(err, -EINVAL, "%s \"%s\" is not a capability; capabilities(7) lists them",
+                                         option, *names);
                 *set = add ? *set | bits : *set & ~bits;
         }
         return 0;
@@ -88,7 +124,8 @@ int spec_capabilities(const struct instance_settings *settings, json_t **capabil
         return *capabilities ? 0 : error_memory(err);
 }
 
-/* A profile from a file is in the runtime-spec's form; Docker's own profile language ("names" with "includes") is not read. */
+/* A profile from a file is in the runtime-spec's form; Docker's own profile language ("names" with "includes") is not
+ * read. */
 static int read_profile(const char *path, json_t **seccomp, struct error *err)
 {
         json_t *profile;

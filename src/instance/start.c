@@ -146,7 +146,9 @@ static void undo(struct instance *instance, int run_folder, int exit_code, const
 int instance_launch(struct instance *instance, int lock, uint32_t hello, int *exit_code, struct error *err)
 {
         _cleanup_close_ int held = lock;
-        struct start start = { .instance = instance, .host = instance->host, .run_folder = -1, .root = -1, .userns = -1 };
+        struct start start = {
+                .instance = instance, .host = instance->host, .run_folder = -1, .root = -1, .userns = -1
+        };
         struct error own = { 0 };
         *exit_code = 125;
         int r = prepare(&start, &own);

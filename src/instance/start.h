@@ -2,8 +2,8 @@
 /*
  * Starting an instance: what is made for it, in order, and undone in one place when a step fails.
  *
- * Run folder, overlay, volumes, network, files, OCI configuration, monitor. Everything lies in the run folder or is found by the
- * instance's id, so that instance_finish() can undo it for a starter that was killed.
+ * Run folder, overlay, volumes, network, files, OCI configuration, monitor. Everything lies in the run folder or is
+ * found by the instance's id, so that instance_finish() can undo it for a starter that was killed.
  */
 #pragma once
 
@@ -17,15 +17,15 @@ struct start {
         struct instance *instance;
         struct host *host;
         struct instance_settings settings;
-        int run_folder, root;           /* root: the detached mount */
+        int run_folder, root; /* root: the detached mount */
         char *run_path, *root_path;
-        struct mount_setting *mounts;   /* volumes' sources replaced by paths */
+        struct mount_setting *mounts; /* volumes' sources replaced by paths */
         size_t mount_count;
         struct identity identity;
         struct id_range ids[ID_RANGES_MAX];
         size_t id_count;
-        int userns;                     /* with those ids, -1: none */
-        char *userns_path;              /* where it is pinned; NULL: the runtime makes one of its own */
+        int userns;                                 /* with those ids, -1: none */
+        char *userns_path;                          /* where it is pinned; NULL: the runtime makes one of its own */
         char *hostname, *files, *network_namespace; /* network_namespace NULL: the host's, "": one of its own */
         pid_t pid_of, ipc_of;
         char *init;
@@ -44,8 +44,8 @@ int start_root(struct start *start, struct error *err);
 
 /* ---- start_monitor.c ---- */
 /*
- * Writes the bundle and monitor.json and executes the monitor with the instance's held lock; returns the connection when the
- * program runs. `hello` are the flags of that connection. On failure *exit_code is 125, 126 or 127.
+ * Writes the bundle and monitor.json and executes the monitor with the instance's held lock; returns the connection
+ * when the program runs. `hello` are the flags of that connection. On failure *exit_code is 125, 126 or 127.
  */
 int start_monitor(struct start *start, int lock, uint32_t hello, int *exit_code, struct error *err);
 
@@ -54,6 +54,7 @@ int start_monitor(struct start *start, int lock, uint32_t hello, int *exit_code,
 int instance_launch(struct instance *instance, int lock, uint32_t hello, int *exit_code, struct error *err);
 /* The running instance of that name, for a namespace that is shared: its first process. */
 int running_process(struct host *host, const char *option, const char *name, pid_t *pid, struct error *err);
-/* As instance_create(), with the lock held on return: *lock. `transient`: goes if its creator is killed before it runs. */
+/* As instance_create(), with the lock held on return: *lock. `transient`: goes if its creator is killed before it
+ * runs. */
 int instance_create_locked(struct host *host, const struct instance_settings *settings, bool durable, bool transient,
                            struct instance **instance, int *lock, struct error *err);

@@ -17,7 +17,8 @@ static int write_file(struct start *start, const char *name, struct text *text, 
 {
         if (text_failed(text))
                 return error_memory(err);
-        _cleanup_close_ int fd = openat(start->run_folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        _cleanup_close_ int fd =
+                openat(start->run_folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0 || fchmod(fd, 0644) < 0)
                 return error_errno(err, "cannot create %s/%s", start->run_path, name);
         int r = write_all(fd, text->data ? text->data : "", text->length);
@@ -90,8 +91,10 @@ static int write_resolv(struct start *start, struct error *err)
 static int write_hosts(struct start *start, struct error *err)
 {
         _cleanup_text_ struct text out = { 0 };
-        text_append(&out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-                          "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+        text_append(
+                &out,
+                "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+                "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
         for (char *const *extra = start->settings.extra_hosts; extra && *extra; extra++) {
                 struct host_entry entry;
                 int r = host_entry_parse(*extra, &entry, err);

@@ -63,9 +63,9 @@ static json_t *health_of(const struct instance_settings *settings)
                 test = spec_strings((const char *const *)exec + 1);
         if (!test)
                 return NULL;
-        return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "test", test, "interval", (json_int_t)settings->health_interval,
-                         "timeout", (json_int_t)settings->health_timeout, "start_period",
-                         (json_int_t)settings->health_start_period, "start_interval",
+        return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "test", test, "interval",
+                         (json_int_t)settings->health_interval, "timeout", (json_int_t)settings->health_timeout,
+                         "start_period", (json_int_t)settings->health_start_period, "start_interval",
                          (json_int_t)settings->health_start_interval, "retries", (json_int_t)settings->health_retries);
 }
 
@@ -81,18 +81,19 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
         int signal = settings->stop_signal ? signal_from_name(settings->stop_signal) : SIGTERM;
         int64_t seconds = settings->stop_timeout >= 0 ? settings->stop_timeout : STOP_SECONDS;
         _cleanup_free_ char *finish = text_format("%s/onggi-finish", host->libexec);
-        _cleanup_free_ char *cgroup = text_format("%s/%s", settings->cgroup_parent ? settings->cgroup_parent : "/onggi",
-                                                  start->instance->id);
+        _cleanup_free_ char *cgroup =
+                text_format("%s/%s", settings->cgroup_parent ? settings->cgroup_parent : "/onggi", start->instance->id);
         if (!finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
-                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}", "id",
-                start->instance->id, "name", start->instance->name, "image", settings->image ? settings->image : "", "runtime",
-                host->runtime, "root", host->root, "state", host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty,
-                "interactive", settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
-                settings->remove, "rootless", host->rootless, "stop_signal", signal,
-                "stop_timeout", (json_int_t)(seconds * 1000), "log_files", (int)log_files, "log_size", (json_int_t)log_size,
-                "restart", settings->restart, "starter", (int)hello, "health", health_of(settings));
+                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}",
+                "id", start->instance->id, "name", start->instance->name, "image",
+                settings->image ? settings->image : "", "runtime", host->runtime, "root", host->root, "state",
+                host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty, "interactive",
+                settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
+                settings->remove, "rootless", host->rootless, "stop_signal", signal, "stop_timeout",
+                (json_int_t)(seconds * 1000), "log_files", (int)log_files, "log_size", (json_int_t)log_size, "restart",
+                settings->restart, "starter", (int)hello, "health", health_of(settings));
         if (!orders)
                 return error_memory(err);
         return json_replace(start->run_folder, "monitor.json", orders, false, err);
@@ -120,7 +121,9 @@ static pid_t spawn(struct start *start, int lock, int connection, struct error *
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (!path || null < 0)
                 return error_errno(err, "cannot start the monitor");
-        const int given[MONITOR_FD_COUNT] = { null, null, null, connection, lock, start->root, start->instance->folder };
+        const int given[MONITOR_FD_COUNT] = {
+                null, null, null, connection, lock, start->root, start->instance->folder
+        };
         char *const arguments[] = { "onggi-monitor", start->run_path, NULL };
         pid_t child = spawn_program(&(struct spawning){ path, arguments, arrange, given });
         return child < 0 ? error_code(err, child, "cannot start the monitor") : child;

@@ -113,15 +113,12 @@ static int share(struct start *start, struct error *err)
 int start_network(struct start *start, struct error *err)
 {
         switch (network_settings_kind(&start->settings)) {
-        case NETWORK_HOST:
-                return 0;
+        case NETWORK_HOST: return 0;
         case NETWORK_NONE:
                 start->network_namespace = strdup("");
                 return start->network_namespace ? 0 : error_memory(err);
-        case NETWORK_CONTAINER:
-                return share(start, err);
-        case NETWORK_BRIDGED:
-                break;
+        case NETWORK_CONTAINER: return share(start, err);
+        case NETWORK_BRIDGED: break;
         }
         return attach_all(start, err);
 }

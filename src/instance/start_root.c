@@ -31,7 +31,8 @@ static int make_upper(struct start *start, struct error *err)
                                 continue;
                         return error_errno(err, "cannot create the folder %s of the instance", names[i]);
                 }
-                if (fchmodat(folder, names[i], 0755, 0) < 0 || (owner && fchownat(folder, names[i], owner, owner, 0) < 0))
+                if (fchmodat(folder, names[i], 0755, 0) < 0 ||
+                    (owner && fchownat(folder, names[i], owner, owner, 0) < 0))
                         return error_errno(err, "cannot give the folder %s of the instance to its root", names[i]);
         }
         return 0;
@@ -118,11 +119,13 @@ static int fill_volume(struct start *start, const struct mount_setting *mount, c
                 return error_errno(err, "cannot open the volume folder %s", path);
         if (mount->no_copy || !is_empty(to))
                 return 0;
-        /* With a user namespace: from the layers as they are, for on disk a volume has the image's own ids, whoever filled it. */
+        /* With a user namespace: from the layers as they are, for on disk a volume has the image's own ids, whoever
+         * filled it. */
         _cleanup_close_ int plain = start->userns < 0 ? -1 : mount_layers(start, err);
         if (start->userns >= 0 && plain < 0)
                 return plain;
-        _cleanup_close_ int from = open_in_root(plain < 0 ? start->root : plain, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
+        _cleanup_close_ int from =
+                open_in_root(plain < 0 ? start->root : plain, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
         struct stat st;
         if (from < 0 || fstat(from, &st) < 0)
                 return 0;

@@ -49,27 +49,25 @@ static char *ago(const json_t *object, const char *key)
 
 static char *status_text(const struct instance *instance)
 {
-        _cleanup_free_ char *since = ago(instance->run ? instance->run : instance->state, instance->run ? "started" : "finished");
+        _cleanup_free_ char *since =
+                ago(instance->run ? instance->run : instance->state, instance->run ? "started" : "finished");
         const json_t *health = json_object_get(instance->run, "health");
         const char *checked = json_string_value(json_object_get(health, "Status"));
-        long long code = json_integer_value(json_object_get(instance->run ? instance->run : instance->state, "exit_code"));
+        long long code =
+                json_integer_value(json_object_get(instance->run ? instance->run : instance->state, "exit_code"));
         switch (instance->status) {
-        case INSTANCE_CREATED:
-                return strdup("Created");
+        case INSTANCE_CREATED: return strdup("Created");
         case INSTANCE_RUNNING:
                 if (!checked)
                         return text_format("Up %s", since);
                 return text_format("Up %s (%s%s)", since, text_equal(checked, "starting") ? "health: " : "", checked);
-        case INSTANCE_PAUSED:
-                return text_format("Up %s (Paused)", since);
+        case INSTANCE_PAUSED: return text_format("Up %s (Paused)", since);
         case INSTANCE_RESTARTING: {
                 _cleanup_free_ char *ended = ago(instance->run, "finished");
                 return text_format("Restarting (%lld) %s ago", code, ended);
         }
-        case INSTANCE_EXITED:
-                return text_format("Exited (%lld) %s ago", code, since);
-        case INSTANCE_DEAD:
-                break;
+        case INSTANCE_EXITED: return text_format("Exited (%lld) %s ago", code, since);
+        case INSTANCE_DEAD: break;
         }
         return strdup("Dead");
 }
@@ -95,7 +93,8 @@ static char *ports_text(struct instance *instance)
                 long long number = json_integer_value(json_object_get(port, "host"));
                 const char *comma = text.length ? ", " : "";
                 if (address && *address)
-                        text_printf(&text, strchr(address, ':') ? "%s[%s]:%lld->%s" : "%s%s:%lld->%s", comma, address, number, inside);
+                        text_printf(&text, strchr(address, ':') ? "%s[%s]:%lld->%s" : "%s%s:%lld->%s", comma, address,
+                                    number, inside);
                 else
                         text_printf(&text, "%s0.0.0.0:%lld->%s, [::]:%lld->%s", comma, number, inside, number, inside);
         }
@@ -160,7 +159,8 @@ json_t *instance_summary(struct instance *instance, bool size)
                 settings = instance_settings_default();
         const json_t *image = json_object_get(instance->config, "image");
         json_t *row = json_pack("{s:s, s:s, s:O, s:O, s:s}", "ID", instance->id, "Names", instance->name, "Image",
-                                json_object_get(image, "reference"), "CreatedAt", json_object_get(instance->config, "created"), "State",
+                                json_object_get(image, "reference"), "CreatedAt",
+                                json_object_get(instance->config, "created"), "State",
                                 instance_status_name(instance->status));
         if (row) {
                 set(row, "Command", command_text(&settings));

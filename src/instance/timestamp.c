@@ -50,7 +50,8 @@ int timestamp_parse(const char *text, struct timespec *time)
         if (*rest == '+' || *rest == '-') {
                 unsigned hours, minutes;
                 int end = 0;
-                if (sscanf(rest + 1, "%2u:%2u%n", &hours, &minutes, &end) != 2 || rest[1 + end] || hours > 23 || minutes > 59)
+                if (sscanf(rest + 1, "%2u:%2u%n", &hours, &minutes, &end) != 2 || rest[1 + end] || hours > 23 ||
+                    minutes > 59)
                         return -EINVAL;
                 offset = (long)(hours * 3600 + minutes * 60) * (*rest == '+' ? 1 : -1);
         } else if (*rest && strcmp(rest, "Z")) {

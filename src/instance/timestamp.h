@@ -12,7 +12,8 @@
 void timestamp_format(const struct timespec *time, char text[TIMESTAMP_SIZE]);
 void timestamp_now(char text[TIMESTAMP_SIZE]);
 
-/* RFC 3339 with an optional fraction, "Z" or an offset; a date, or date and time, alone is UTC. Returns 0 or -EINVAL. */
+/* RFC 3339 with an optional fraction, "Z" or an offset; a date, or date and time, alone is UTC. Returns 0 or -EINVAL.
+ * */
 int timestamp_parse(const char *text, struct timespec *time);
 /* As timestamp_parse(), and seconds since the epoch, and a duration that counts back from now ("10m"). */
 int timestamp_parse_loose(const char *text, struct timespec *time);

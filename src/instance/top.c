@@ -64,7 +64,8 @@ int instance_top(struct instance *instance, char *const *arguments, char ***line
         char *rest = text, *line = strsep(&rest, "\n");
         int column = line ? column_of(line, "PID") : -1;
         if (column < 0)
-                return error_set(err, -EINVAL, "ps shows no column PID with these options; it is needed to tell processes apart");
+                return error_set(err, -EINVAL,
+                                 "ps shows no column PID with these options; it is needed to tell processes apart");
         r = list_append(lines, line);
         while (!r && (line = strsep(&rest, "\n")))
                 if (is_of(numbers, word_number(line, column)))

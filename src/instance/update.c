@@ -16,8 +16,8 @@
 
 /* What can change while an instance lives. */
 static const char *const changeable[] = {
-        "memory",     "memory_swap", "memory_reservation", "cpus",         "cpu_shares",  "cpu_period", "cpu_quota",
-        "cpuset_cpus", "cpuset_mems", "pids_limit",        "blkio_weight", "restart",
+        "memory",    "memory_swap", "memory_reservation", "cpus",       "cpu_shares",   "cpu_period",
+        "cpu_quota", "cpuset_cpus", "cpuset_mems",        "pids_limit", "blkio_weight", "restart",
 };
 
 static int check_changes(const json_t *changes, struct error *err)
@@ -31,7 +31,9 @@ static int check_changes(const json_t *changes, struct error *err)
                 if (!known)
                         return error_set(err, -EINVAL, "%s cannot be changed after creation", name);
         }
-        return json_object_size(changes) ? 0 : error_set(err, -EINVAL, "there is nothing to change; give a limit or --restart");
+        return json_object_size(changes)
+                       ? 0
+                       : error_set(err, -EINVAL, "there is nothing to change; give a limit or --restart");
 }
 
 /* Device rules stay as they are: `update` is not about them. */

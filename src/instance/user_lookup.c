@@ -14,7 +14,7 @@
 #include "base/text.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
-#define GROUPS_MAX 1024
+#define GROUPS_MAX     1024
 
 /* The content of a regular file beneath root; "" where there is none. */
 static int read_image_file(int root, const char *name, char **data, struct error *err)

@@ -57,18 +57,19 @@ static json_t *pairs(char *const *list)
         return object;
 }
 
-static int make(struct host *host, int volumes, const char *name, bool anonymous, char *const *labels, struct error *err)
+static int make(struct host *host, int volumes, const char *name, bool anonymous, char *const *labels,
+                struct error *err)
 {
         _cleanup_free_ char *data = text_format("%s/_data", name), *file = text_format("%s/volume.json", name);
         if (!data || !file)
                 return error_memory(err);
-        if ((mkdirat(volumes, name, 0711) < 0 && errno != EEXIST) || (mkdirat(volumes, data, 0755) < 0 && errno != EEXIST) ||
-            fchmodat(volumes, data, 0755, 0) < 0)
+        if ((mkdirat(volumes, name, 0711) < 0 && errno != EEXIST) ||
+            (mkdirat(volumes, data, 0755) < 0 && errno != EEXIST) || fchmodat(volumes, data, 0755, 0) < 0)
                 return error_errno(err, "cannot create the volume %s", name);
         char now[TIMESTAMP_SIZE];
         timestamp_now(now);
-        _cleanup_json_ json_t *description = json_pack("{s:s, s:o, s:b}", "created", now, "labels", pairs(labels), "anonymous",
-                                                       anonymous);
+        _cleanup_json_ json_t *description =
+                json_pack("{s:s, s:o, s:b}", "created", now, "labels", pairs(labels), "anonymous", anonymous);
         if (!description)
                 return error_memory(err);
         test_point("volume.create.folder.made");
@@ -82,13 +83,14 @@ static int check_options(char *const *options, struct error *err)
 {
         for (; options && *options; options++)
                 if (!text_equal(*options, "type=none") && !text_equal(*options, "o=bind"))
-                        return error_set(err, -EINVAL, "--opt \"%s\": a volume is a plain folder here; for others use --mount",
+                        return error_set(err, -EINVAL,
+                                         "--opt \"%s\": a volume is a plain folder here; for others use --mount",
                                          *options);
         return 0;
 }
 
-int volume_create(struct host *host, const char *name, char *const *labels, char *const *options, char **made_name, char **path,
-                  struct error *err)
+int volume_create(struct host *host, const char *name, char *const *labels, char *const *options, char **made_name,
+                  char **path, struct error *err)
 {
         char own[65];
         int r = check_options(options, err);
@@ -100,8 +102,10 @@ int volume_create(struct host *host, const char *name, char *const *labels, char
         if (anonymous)
                 name = own;
         if (!volume_name_valid(name))
-                return error_set(err, -EINVAL, "\"%s\" is not a volume's name: letters, digits and \"_.-\", the first a letter or digit",
-                                 name);
+                return error_set(
+                        err, -EINVAL,
+                        "\"%s\" is not a volume's name: letters, digits and \"_.-\", the first a letter or digit",
+                        name);
         _cleanup_close_ int volumes = open_volumes(host, err);
         if (volumes < 0)
                 return volumes;
@@ -159,7 +163,8 @@ int volume_remove(struct host *host, const char *name, bool force, struct error 
         return remove_volume(host, volumes, name, err);
 }
 
-static int describe(struct host *host, int volumes, const char *name, json_t **object, bool *anonymous, struct error *err)
+static int describe(struct host *host, int volumes, const char *name, json_t **object, bool *anonymous,
+                    struct error *err)
 {
         _cleanup_free_ char *file = text_format("%s/volume.json", name), *data = data_path(host, name);
         _cleanup_json_ json_t *description = NULL;
@@ -176,8 +181,9 @@ static int describe(struct host *host, int volumes, const char *name, json_t **o
         struct json_at labels = json_get_object(&root, "labels");
         if (json_failed(&root))
                 return json_failed(&root);
-        *object = json_pack("{s:s, s:s, s:s, s:s, s:O, s:{}, s:s}", "Name", name, "Driver", "local", "Mountpoint", data, "CreatedAt",
-                            created, "Labels", labels.value ? (json_t *)labels.value : NULL, "Options", "Scope", "local");
+        *object = json_pack("{s:s, s:s, s:s, s:s, s:O, s:{}, s:s}", "Name", name, "Driver", "local", "Mountpoint", data,
+                            "CreatedAt", created, "Labels", labels.value ? (json_t *)labels.value : NULL, "Options",
+                            "Scope", "local");
         return *object ? 0 : error_memory(err);
 }
 
@@ -221,8 +227,8 @@ static int fits(struct host *host, const json_t *volume, char *const *filters, s
                                 return r;
                         fit = (list_length(users) == 0) == (text_equal(value, "true") || text_equal(value, "1"));
                 } else {
-                        return error_set(err, -EINVAL, "unknown filter \"%s\"; there are name, label, driver and dangling",
-                                         *filters);
+                        return error_set(err, -EINVAL,
+                                         "unknown filter \"%s\"; there are name, label, driver and dangling", *filters);
                 }
                 if (!fit)
                         return 0;
@@ -243,7 +249,8 @@ static int names_of_all(int volumes, char ***names, struct error *err)
                 return error_errno(err, "cannot read the folder of volumes");
         struct dirent *entry;
         while ((entry = readdir(folder)))
-                if (volume_name_valid(entry->d_name) && exists(volumes, entry->d_name) && list_append(names, entry->d_name) < 0)
+                if (volume_name_valid(entry->d_name) && exists(volumes, entry->d_name) &&
+                    list_append(names, entry->d_name) < 0)
                         return error_memory(err);
         if (*names)
                 qsort(*names, list_length(*names), sizeof(char *), by_name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Files and texts of instances; the first byte says which: settings (what is accepted must be written and read again to the
- * same, and make an OCI configuration), config.json and state.json as commands open them, log entries, mounts.
+ * Files and texts of instances; the first byte says which: settings (what is accepted must be written and read again
+ * to the same, and make an OCI configuration), config.json and state.json as commands open them, log entries, mounts.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -28,8 +28,13 @@ static void fuzz_spec(const struct instance_settings *settings)
         size_t count = 0;
         if (mount_settings_collect(settings, &mounts, &count, NULL) < 0)
                 abort(); /* instance_settings_check() accepted them */
-        const struct spec_input input = { .id = "fuzz", .settings = settings, .identity = &root, .mounts = mounts,
-                                          .mount_count = count, .root = "/rootfs", .hostname = "fuzz" };
+        const struct spec_input input = { .id = "fuzz",
+                                          .settings = settings,
+                                          .identity = &root,
+                                          .mounts = mounts,
+                                          .mount_count = count,
+                                          .root = "/rootfs",
+                                          .hostname = "fuzz" };
         json_t *spec = NULL;
         /* Devices are looked up on this machine; everything else has been checked. */
         if (!settings->devices && !settings->privileged)
@@ -119,17 +124,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!text)
                 return 0;
         switch (data[0] % 4) {
-        case 0:
-                fuzz_settings((const char *)data + 1, size - 1);
-                break;
-        case 1:
-                fuzz_files((const char *)data + 1, size - 1);
-                break;
-        case 2:
-                fuzz_log((const char *)data + 1, size - 1);
-                break;
-        default:
-                fuzz_mount(text);
+        case 0: fuzz_settings((const char *)data + 1, size - 1); break;
+        case 1: fuzz_files((const char *)data + 1, size - 1); break;
+        case 2: fuzz_log((const char *)data + 1, size - 1); break;
+        default: fuzz_mount(text);
         }
         return 0;
 }

@@ -50,7 +50,8 @@ static int tear_down(void **state)
 static int take(const struct log_entry *entry, void *context)
 {
         struct fixture *fixture = context;
-        text_printf(&fixture->read, "%d%c%.*s\n", entry->stream, entry->whole ? 'F' : 'P', (int)entry->length, entry->text);
+        text_printf(&fixture->read, "%d%c%.*s\n", entry->stream, entry->whole ? 'F' : 'P', (int)entry->length,
+                    entry->text);
         return 0;
 }
 
@@ -157,7 +158,8 @@ static void test_an_entry_has_its_parts(void **state)
 static void test_since_and_until_bound_the_entries(void **state)
 {
         struct fixture *fixture = *state;
-        static const char text[] = "2026-01-02T03:04:05Z stdout F a\n2026-01-02T03:04:06Z stdout F b\n2026-01-02T03:04:07Z stdout F c\n";
+        static const char text[] =
+                "2026-01-02T03:04:05Z stdout F a\n2026-01-02T03:04:06Z stdout F b\n2026-01-02T03:04:07Z stdout F c\n";
         assert_int_equal(file_replace_volatile(fixture->instance.folder, "log", text, strlen(text), 0640, NULL), 0);
         struct log_query query = { .tail = -1 };
         assert_int_equal(log_parse_time("2026-01-02T03:04:06Z", &query.since), 0);

@@ -163,8 +163,12 @@ static void test_an_entry_point_of_the_users_takes_the_images_command_away(void 
 static json_t *build(const struct instance_settings *settings)
 {
         static const struct identity root = { .home = "/root" };
-        const struct spec_input input = { .id = "abc", .settings = settings, .identity = &root, .root = "/rootfs",
-                                          .hostname = "host", .network_namespace = "" };
+        const struct spec_input input = { .id = "abc",
+                                          .settings = settings,
+                                          .identity = &root,
+                                          .root = "/rootfs",
+                                          .hostname = "host",
+                                          .network_namespace = "" };
         json_t *spec = NULL;
         struct error err = { 0 };
         if (spec_build(&input, &spec, &err) < 0)
@@ -221,12 +225,14 @@ static void test_limits_become_resources(void **state)
 static void test_capabilities_are_added_and_dropped_in_dockers_order(void **state)
 {
         (void)state;
-        struct instance_settings one = WITH(.command = LIST("true"), .cap_drop = LIST("all"), .cap_add = LIST("net_admin"));
+        struct instance_settings one =
+                WITH(.command = LIST("true"), .cap_drop = LIST("all"), .cap_add = LIST("net_admin"));
         _cleanup_json_ json_t *spec = build(&one);
         assert_int_equal(json_array_size(at(spec, "process.capabilities.bounding")), 1);
         assert_true(has(at(spec, "process.capabilities.bounding"), "CAP_NET_ADMIN"));
 
-        struct instance_settings most = WITH(.command = LIST("true"), .cap_add = LIST("ALL"), .cap_drop = LIST("CAP_SYS_ADMIN"));
+        struct instance_settings most =
+                WITH(.command = LIST("true"), .cap_add = LIST("ALL"), .cap_drop = LIST("CAP_SYS_ADMIN"));
         _cleanup_json_ json_t *other = build(&most);
         assert_true(has(at(other, "process.capabilities.bounding"), "CAP_SYS_PTRACE"));
         assert_false(has(at(other, "process.capabilities.bounding"), "CAP_SYS_ADMIN"));

@@ -8,7 +8,7 @@
 
 #include "instance/restart.h"
 
-#define MS 1000000ULL
+#define MS     1000000ULL
 #define SECOND 1000000000ULL
 
 static struct restart_policy policy_of(const char *text)

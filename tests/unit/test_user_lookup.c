@@ -35,8 +35,9 @@ static int set_up(void **state)
         assert_non_null(mkdtemp(fixture->path));
         fixture->root = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         mkdirat(fixture->root, "etc", 0755);
-        put(fixture->root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nbad line\nweb:x:33:34:Web:/srv/web:/bin/sh\n"
-                                         "odd:x:4294967295:5::/:/bin/sh\nnobody:x:65534:65534::relative:/bin/sh\n");
+        put(fixture->root, "etc/passwd",
+            "root:x:0:0:root:/root:/bin/sh\nbad line\nweb:x:33:34:Web:/srv/web:/bin/sh\n"
+            "odd:x:4294967295:5::/:/bin/sh\nnobody:x:65534:65534::relative:/bin/sh\n");
         put(fixture->root, "etc/group", "root:x:0:\nweb:x:34:\nlog:x:40:web,other\nbroken\ndisk:x:41:webmaster\n");
         *state = fixture;
         return 0;
