@@ -42,10 +42,11 @@ static int add_groups(struct program *program, char *const *groups, struct error
                 return error_memory(err);
         program->groups = grown;
         for (size_t i = 0; i < count; i++) {
-                int r = parse_number(groups[i], "option --additional-gids", &grown[program->group_count], err);
+                gid_t group;
+                int r = parse_number(groups[i], "option --additional-gids", &group, err);
                 if (r < 0)
                         return r;
-                program->group_count++;
+                program_add_group(program, group);
         }
         return 0;
 }

@@ -85,6 +85,14 @@ static int parse_limits(const struct json_at *process, struct program *program)
         return 0;
 }
 
+void program_add_group(struct program *program, gid_t group)
+{
+        for (size_t i = 0; i < program->group_count; i++)
+                if (program->groups[i] == group)
+                        return;
+        program->groups[program->group_count++] = group;
+}
+
 static int parse_user(const struct json_at *process, struct program *program)
 {
         struct json_at user = json_get_object(process, "user");
@@ -110,9 +118,8 @@ static int parse_user(const struct json_at *process, struct program *program)
                 if (!json_is_integer(at.value) || json_integer_value(at.value) < 0 ||
                     json_integer_value(at.value) >= UINT32_MAX)
                         return json_misfit(&at, "must be a group number");
-                program->groups[i] = (gid_t)json_integer_value(at.value);
+                program_add_group(program, (gid_t)json_integer_value(at.value));
         }
-        program->group_count = count;
         return json_failed(process);
 }
 

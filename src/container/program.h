@@ -48,6 +48,9 @@ struct program {
 int program_parse(const struct json_at *at, struct program *program, struct error *err);
 void program_free(struct program *program);
 
+/* Adds an additional group, for which groups has room, unless it is there. */
+void program_add_group(struct program *program, gid_t group);
+
 /* The value of a variable in a list of NAME=value (the last one wins), or NULL. */
 const char *environment_get(char *const *env, const char *name);
 /* Sets or replaces one. Returns 0 or -ENOMEM. */
