@@ -42,7 +42,7 @@ static int add_groups(struct program *program, char *const *groups, struct error
                 return error_memory(err);
         program->groups = grown;
         for (size_t i = 0; i < count; i++) {
-                gid_t group;
+                gid_t group = 0;
                 int r = parse_number(groups[i], "option --additional-gids", &group, err);
                 if (r < 0)
                         return r;
