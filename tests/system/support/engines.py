@@ -19,10 +19,10 @@ class Engine:
     name = None
     command = None
 
-    def __init__(self, folder, archive):
+    def __init__(self, folder, archive, runtime=None):
         self.folder, self.archive = Path(folder), archive
         self.folder.mkdir()
-        self.runtime = programs.program("onggi-runtime")
+        self.runtime = runtime or programs.program("onggi-runtime")
         self.shared = []
         self.environment = dict(os.environ)
         self.daemon = None

@@ -17,8 +17,9 @@ class Vault:
         self.cgroups = leaks.Snapshot(places=()).kinds["control group"]
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-             "/bin/sh", "-c", FIRST], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-        assert self.holder.stdout.readline() == "ready\n", "the vault's first process failed"
+             "/bin/sh", "-c", FIRST], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        if self.holder.stdout.readline() != "ready\n":
+            raise RuntimeError(f"the vault's first process failed: {self.holder.communicate()[1]}")
         self.first = int(Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text().split()[0])
 
     def command(self, *words):
@@ -47,8 +48,12 @@ class Vault:
             leaks.descendants()
             time.sleep(0.01)
         self.holder.stdout.close()
+        self.holder.stderr.close()
         # Engines keep their own groups ("docker", "libpod_parent") for the next container; for us they are leftovers.
         for point, _, _ in private_host.cgroup_hierarchies():
             for folder, _, _ in os.walk(point, topdown=False):
                 if folder not in self.cgroups:
-                    os.rmdir(folder)
+                    try:
+                        os.rmdir(folder)
+                    except OSError:
+                        pass  # another vault's, still in use
