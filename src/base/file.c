@@ -303,11 +303,63 @@ int make_in_root(int root, const char *name, mode_t mode, struct error *err)
         return error_code(err, -ELOOP, "cannot create the folder %s", name);
 }
 
-static int remove_below(int fd, dev_t device, unsigned depth, struct error *err)
+/* One removal: a tree may be deeper than a process may have descriptors, or a path may have names. */
+struct removal {
+        int top;       /* the folder that is removed */
+        dev_t device;
+        unsigned moved; /* folders that were moved up into `top` so far */
+        bool again;    /* some were since `top` was last read */
+};
+
+#define REMOVAL_DEPTH_MAX 64
+
+/* A folder at the greatest depth moves up into the topmost one, where the next reading finds it. */
+static int move_up(struct removal *removal, int fd, const char *name, struct error *err)
 {
-        if (depth > PATH_MAX)
-                return error_set(err, -ELOOP, "folders are nested more than %d deep", PATH_MAX);
-        _cleanup_close_ int own = dup(fd);
+        char moved[32];
+        do
+                snprintf(moved, sizeof(moved), ".onggi-removed-%u", removal->moved++);
+        while (renameat2(fd, name, removal->top, moved, RENAME_NOREPLACE) < 0 && errno == EEXIST);
+        if (faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                return error_set(err, -EIO, "cannot move the folder %s, which lies too deep to be removed in place", name);
+        removal->again = true;
+        return 0;
+}
+
+static int remove_below(struct removal *removal, int fd, unsigned depth, struct error *err);
+
+static int remove_entry(struct removal *removal, int fd, const struct dirent *entry, unsigned depth, struct error *err)
+{
+        const char *name = entry->d_name;
+        if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) {
+                if (unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+                        return error_errno(err, "cannot remove %s", name);
+                return 0;
+        }
+        if (!unlinkat(fd, name, AT_REMOVEDIR) || errno == ENOENT)
+                return 0;
+        if (errno == ENOTDIR && !unlinkat(fd, name, 0))
+                return 0;
+        if (depth == REMOVAL_DEPTH_MAX)
+                return move_up(removal, fd, name, err);
+
+        _cleanup_close_ int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        if (below < 0 || fstat(below, &st) < 0)
+                return error_errno(err, "cannot open %s to remove it", name);
+        if (st.st_dev != removal->device)
+                return error_set(err, -EXDEV, "%s is a mount point; unmount it first", name);
+        int r = remove_below(removal, below, depth + 1, err);
+        if (r < 0)
+                return r;
+        if (unlinkat(fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return error_errno(err, "cannot remove the folder %s", name);
+        return 0;
+}
+
+static int remove_below(struct removal *removal, int fd, unsigned depth, struct error *err)
+{
+        _cleanup_close_ int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
         if (!folder)
                 return error_errno(err, "cannot read a folder that is to be removed");
@@ -317,27 +369,9 @@ static int remove_below(int fd, dev_t device, unsigned depth, struct error *err)
         while ((entry = readdir(folder))) {
                 if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
                         continue;
-                if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) {
-                        if (unlinkat(fd, entry->d_name, 0) < 0 && errno != ENOENT)
-                                return error_errno(err, "cannot remove %s", entry->d_name);
-                        continue;
-                }
-                if (!unlinkat(fd, entry->d_name, AT_REMOVEDIR) || errno == ENOENT)
-                        continue;
-                if (errno == ENOTDIR && !unlinkat(fd, entry->d_name, 0))
-                        continue;
-                _cleanup_close_ int below = openat(fd, entry->d_name,
-                                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                struct stat st;
-                if (below < 0 || fstat(below, &st) < 0)
-                        return error_errno(err, "cannot open %s to remove it", entry->d_name);
-                if (st.st_dev != device)
-                        return error_set(err, -EXDEV, "%s is a mount point; unmount it first", entry->d_name);
-                int r = remove_below(below, device, depth + 1, err);
+                int r = remove_entry(removal, fd, entry, depth, err);
                 if (r < 0)
                         return r;
-                if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-                        return error_errno(err, "cannot remove the folder %s", entry->d_name);
         }
         return 0;
 }
@@ -352,9 +386,13 @@ int tree_remove(int dir, const char *name, struct error *err)
         struct stat st;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return errno == ENOENT ? 0 : error_errno(err, "cannot open %s to remove it", name);
-        int r = remove_below(fd, st.st_dev, 0, err);
-        if (r < 0)
-                return err ? error_prefix(err, "cannot remove %s", name) : r;
+        struct removal removal = { .top = fd, .device = st.st_dev };
+        do {
+                removal.again = false;
+                int r = remove_below(&removal, fd, 1, err);
+                if (r < 0)
+                        return err ? error_prefix(err, "cannot remove %s", name) : r;
+        } while (removal.again);
         if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 return error_errno(err, "cannot remove the folder %s", name);
         return 0;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +135,31 @@ static void test_tree_remove_does_not_follow_links(void **state)
         assert_int_equal(tree_remove(folder->fd, "tree", &err), 0);
 }
 
+static void test_tree_remove_needs_few_descriptors_for_a_deep_tree(void **state)
+{
+        struct folder *folder = *state;
+        struct error err = { 0 };
+        assert_int_equal(mkdirat(folder->fd, "deep", 0700), 0);
+        int at = openat(folder->fd, "deep", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        for (int depth = 0; depth < 3000; depth++) {
+                assert_int_equal(mkdirat(at, "a-name-that-makes-long-paths", 0700), 0);
+                assert_int_equal(symlinkat("x", at, "link"), 0);
+                int below = openat(at, "a-name-that-makes-long-paths", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                close(at);
+                at = below;
+        }
+        close(at);
+
+        struct rlimit before, few = { 200, 200 };
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        few.rlim_max = before.rlim_max;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        int r = tree_remove(folder->fd, "deep", &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(r, 0);
+        assert_int_equal(faccessat(folder->fd, "deep", F_OK, 0), -1);
+}
+
 static void test_a_lock_keeps_others_out_until_it_is_closed(void **state)
 {
         struct folder *folder = *state;
@@ -160,6 +186,7 @@ static void test_a_lock_on_a_replaced_file_is_taken_anew(void **state)
         if (!child) {
                 /* waits for the old file's lock, and must end up with the new file's */
                 struct stat got, named;
+                close(first); /* else its copy would hold the lock that it waits for */
                 if (write(pipes[1], "r", 1) != 1)
                         _exit(2);
                 int fd = lock_take(folder->fd, "lock", true, NULL);
@@ -185,6 +212,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_directory_make_makes_every_part, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_nothing_in_a_root_leads_out, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_tree_remove_does_not_follow_links, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(test_tree_remove_needs_few_descriptors_for_a_deep_tree, make_folder,
+                                                remove_folder),
                 cmocka_unit_test_setup_teardown(test_a_lock_keeps_others_out_until_it_is_closed, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_a_lock_on_a_replaced_file_is_taken_anew, make_folder, remove_folder),
         };
