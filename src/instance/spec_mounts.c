@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -52,22 +53,24 @@ static void add_default(json_t *mounts, const struct spec_input *input, const st
 /* /dev/shm and /dev/mqueue belong to the IPC namespace: they come from whoever it is shared with. */
 static void add_ipc(json_t *mounts, const struct spec_input *input)
 {
-        char source[64], options[64];
+        static const char shared_options[] = "rbind,nosuid,nodev,noexec,rprivate";
+        char options[64];
         const char *mode = input->settings->ipc_mode;
-        if (text_equal(mode, "host") || input->ipc_of) {
-                snprintf(source, sizeof(source), input->ipc_of ? "/proc/%d/root/dev/shm" : "/dev/shm",
-                         (int)input->ipc_of);
-                if (!taken(input, "/dev/shm"))
-                        add(mounts, "/dev/shm", "bind", source, "rbind,nosuid,nodev,noexec,rprivate");
-                if (text_equal(mode, "host"))
-                        add(mounts, "/dev/mqueue", "bind", "/dev/mqueue", "rbind,nosuid,nodev,noexec,rprivate");
+        bool host = text_equal(mode, "host");
+        if (!host)
+                add_default(mounts, input,
+                            &(struct default_mount){ "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" });
+        else if (!access("/dev/mqueue", F_OK) && !taken(input, "/dev/mqueue"))
+                add(mounts, "/dev/mqueue", "bind", "/dev/mqueue", shared_options);
+        if (taken(input, "/dev/shm") || text_equal(mode, "none"))
+                return;
+        if (host || input->shm) {
+                add(mounts, "/dev/shm", "bind", host ? "/dev/shm" : input->shm, shared_options);
                 return;
         }
-        add_default(mounts, input, &(struct default_mount){ "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" });
         uint64_t size = input->settings->shm_size ? input->settings->shm_size : 64 * 1024 * 1024;
         snprintf(options, sizeof(options), "nosuid,noexec,nodev,mode=1777,size=%llu", (unsigned long long)size);
-        if (!taken(input, "/dev/shm") && !text_equal(mode, "none"))
-                add(mounts, "/dev/shm", "tmpfs", "shm", options);
+        add(mounts, "/dev/shm", "tmpfs", "shm", options);
 }
 
 static void add_files(json_t *mounts, const struct spec_input *input)

@@ -50,12 +50,33 @@ static int read_ids(struct start *start, struct error *err)
         return json_failed(&root);
 }
 
+/* Docker's rule: only what was made to be shared is. */
+static int share_ipc(struct start *start, const char *name, struct error *err)
+{
+        struct instance *other;
+        int r = running_process(start->host, "--ipc", name, &start->ipc_of, err);
+        if (!r)
+                r = instance_find(start->host, name, &other, err);
+        if (r < 0)
+                return r;
+        json_t *mode = json_object_get(json_object_get(other->config, "settings"), "ipc_mode");
+        if (text_equal(json_string_value(mode), "shareable"))
+                start->shm = run_folder_path(start->host, other->id, "shm");
+        else
+                r = error_set(err, -EINVAL, "--ipc container:%s: that instance was not created with --ipc shareable", name);
+        instance_free(other);
+        return !r && !start->shm ? error_memory(err) : r;
+}
+
 static int find_shared(struct start *start, struct error *err)
 {
         const char *pid = mode_container(start->settings.pid_mode), *ipc = mode_container(start->settings.ipc_mode);
         int r = pid ? running_process(start->host, "--pid", pid, &start->pid_of, err) : 0;
         if (!r && ipc)
-                r = running_process(start->host, "--ipc", ipc, &start->ipc_of, err);
+                r = share_ipc(start, ipc, err);
+        if (!r && text_equal(start->settings.ipc_mode, "shareable") &&
+            !(start->shm = run_folder_path(start->host, start->instance->id, "shm")))
+                r = error_memory(err);
         return r;
 }
 
@@ -79,6 +100,10 @@ static int make_run_folder(struct start *start, struct error *err)
         if (start->run_folder < 0)
                 return start->run_folder;
         if (mkdirat(start->run_folder, "rootfs", 0755) < 0 && errno != EEXIST)
+                return error_errno(err, "cannot create a folder in %s", start->run_path);
+        if (text_equal(start->settings.ipc_mode, "shareable") &&
+            ((mkdirat(start->run_folder, "shm", 01777) < 0 && errno != EEXIST) ||
+             fchmodat(start->run_folder, "shm", 01777, 0) < 0))
                 return error_errno(err, "cannot create a folder in %s", start->run_path);
         test_point("instance.start.folder.made");
         return 0;
@@ -124,6 +149,7 @@ static void release(struct start *start)
         free(start->network_namespace);
         free(start->init);
         free(start->userns_path);
+        free(start->shm);
         if (start->userns >= 0)
                 close(start->userns);
         if (start->root >= 0)

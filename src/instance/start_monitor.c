@@ -38,6 +38,7 @@ static int write_bundle(struct start *start, struct error *err)
                 .network_namespace = start->network_namespace,
                 .pid_of = start->pid_of,
                 .ipc_of = start->ipc_of,
+                .shm = start->shm,
                 .ids = start->ids,
                 .id_count = start->id_count,
                 .user_namespace = start->userns_path,
