@@ -6,18 +6,31 @@
 #include "cli/help.h"
 #include "cli/verbs.h"
 
+/* One command a line: clang-format would make columns of them. */
+/* clang-format off */
 static const struct command_name container_commands[] = {
-        { "attach", &command_attach },    { "create", &command_create },
-        { "exec", &command_exec },        { "inspect", &command_instance_inspect },
-        { "kill", &command_kill },        { "logs", &command_logs },
-        { "ls ps list", &command_ps },    { "pause", &command_pause },
-        { "port", &command_port },        { "prune", &command_instance_prune },
-        { "rename", &command_rename },    { "restart", &command_restart },
-        { "rm remove", &command_remove }, { "run", &command_run },
-        { "start", &command_start },      { "stats", &command_stats },
-        { "stop", &command_stop },        { "top", &command_top },
-        { "unpause", &command_unpause },  { "update", &command_update },
-        { "wait", &command_wait },        { 0 },
+        { "attach", &command_attach },
+        { "create", &command_create },
+        { "exec", &command_exec },
+        { "inspect", &command_instance_inspect },
+        { "kill", &command_kill },
+        { "logs", &command_logs },
+        { "ls ps list", &command_ps },
+        { "pause", &command_pause },
+        { "port", &command_port },
+        { "prune", &command_instance_prune },
+        { "rename", &command_rename },
+        { "restart", &command_restart },
+        { "rm remove", &command_remove },
+        { "run", &command_run },
+        { "start", &command_start },
+        { "stats", &command_stats },
+        { "stop", &command_stop },
+        { "top", &command_top },
+        { "unpause", &command_unpause },
+        { "update", &command_update },
+        { "wait", &command_wait },
+        { 0 },
 };
 
 static const struct command_name image_commands[] = {
@@ -33,15 +46,23 @@ static const struct command_name image_commands[] = {
 };
 
 static const struct command_name network_commands[] = {
-        { "create", &command_network_create },    { "inspect", &command_network_inspect },
-        { "ls list", &command_network_list },     { "prune", &command_network_prune },
-        { "rm remove", &command_network_remove }, { 0 },
+        { "connect", &command_network_connect },
+        { "create", &command_network_create },
+        { "disconnect", &command_network_disconnect },
+        { "inspect", &command_network_inspect },
+        { "ls list", &command_network_list },
+        { "prune", &command_network_prune },
+        { "rm remove", &command_network_remove },
+        { 0 },
 };
 
 static const struct command_name volume_commands[] = {
-        { "create", &command_volume_create },    { "inspect", &command_volume_inspect },
-        { "ls list", &command_volume_list },     { "prune", &command_volume_prune },
-        { "rm remove", &command_volume_remove }, { 0 },
+        { "create", &command_volume_create },
+        { "inspect", &command_volume_inspect },
+        { "ls list", &command_volume_list },
+        { "prune", &command_volume_prune },
+        { "rm remove", &command_volume_remove },
+        { 0 },
 };
 
 static const struct command_name system_commands[] = {
@@ -49,6 +70,7 @@ static const struct command_name system_commands[] = {
         { "prune", &command_system_prune },
         { 0 },
 };
+/* clang-format on */
 
 static const struct command container_group = { .summary = "Handle instances", .group = container_commands };
 static const struct command image_group = { .summary = "Handle images", .group = image_commands };

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/rooms.h"
 #include "cli/verbs.h"
+#include "instance/connect.h"
 
 /* ---- create ---- */
 
@@ -191,6 +192,93 @@ static int remove_all(struct call *call, void *target, struct error *err)
         networks_close(options->networks);
         return r;
 }
+
+/* ---- connect, disconnect ---- */
+
+struct connect_options {
+        const char *address, *address6;
+        char **aliases;
+        bool force;
+};
+
+static const struct option_spec connect_option_table[] = {
+        { "ip", 0, OPTION_STRING, offsetof(struct connect_options, address), "ADDRESS", "its IPv4 address there" },
+        { "ip6", 0, OPTION_STRING, offsetof(struct connect_options, address6), "ADDRESS", "its IPv6 address there" },
+        { "alias", 0, OPTION_LIST, offsetof(struct connect_options, aliases), "NAME", "one more name there" },
+        { 0 },
+};
+static const struct option_spec *const connect_tables[] = { connect_option_table, NULL };
+
+static const struct option_spec disconnect_option_table[] = {
+        { "force", 'f', OPTION_FLAG, offsetof(struct connect_options, force), NULL,
+          "an instance that is not on it is no failure" },
+        { 0 },
+};
+static const struct option_spec *const disconnect_tables[] = { disconnect_option_table, NULL };
+
+static int find_instance(struct call *call, struct instance **instance, struct error *err)
+{
+        struct host *host;
+        int r = call_host(call, &host, err);
+        return r < 0 ? r : instance_find(host, call->operands[1], instance, err);
+}
+
+static int connect(struct call *call, void *target, struct error *err)
+{
+        const struct connect_options *options = target;
+        const struct network_connection connection = {
+                .network = call->operands[0],
+                .address = options->address,
+                .address6 = options->address6,
+                .aliases = options->aliases,
+        };
+        struct instance *instance;
+        int r = find_instance(call, &instance, err);
+        if (r < 0)
+                return r;
+        r = instance_connect(instance, &connection, err);
+        instance_free(instance);
+        return r;
+}
+
+static int disconnect(struct call *call, void *target, struct error *err)
+{
+        const struct connect_options *options = target;
+        struct instance *instance;
+        int r = find_instance(call, &instance, err);
+        if (r < 0)
+                return r;
+        r = instance_disconnect(instance, call->operands[0], err);
+        instance_free(instance);
+        if (r == -ENOENT && options->force) {
+                report(err);
+                return 0;
+        }
+        return r;
+}
+
+const struct command command_network_connect = {
+        .summary = "Connect an instance to one more network",
+        .usage = "NETWORK INSTANCE",
+        .description = "At once if it runs, and at each later start.",
+        .min = 2,
+        .max = 2,
+        .operands = OPERAND_NETWORK,
+        .options = connect_tables,
+        .options_size = sizeof(struct connect_options),
+        .run = connect,
+};
+
+const struct command command_network_disconnect = {
+        .summary = "Take an instance off a network",
+        .usage = "NETWORK INSTANCE",
+        .min = 2,
+        .max = 2,
+        .operands = OPERAND_NETWORK,
+        .options = disconnect_tables,
+        .options_size = sizeof(struct connect_options),
+        .run = disconnect,
+};
 
 const struct command command_network_create = {
         .summary = "Create a network",

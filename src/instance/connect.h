@@ -2,8 +2,9 @@
 /*
  * The networks of an instance that exists: connected and disconnected, at once if it runs, and at its next start.
  *
- * What it is on is the list `networks` of its settings; a change is kept as a change of `update` is, in state.json, so it outlasts
- * a restart. Only instances on networks can change: one on the host's network or on another instance's has none of its own.
+ * What it is on is the list `networks` of its settings; a change is kept as a change of `update` is, in state.json, so
+ * it outlasts a restart. Only instances on networks can change: one on the host's network or on another instance's has
+ * none of its own.
  */
 #pragma once
 

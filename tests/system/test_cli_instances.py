@@ -246,6 +246,50 @@ def test_events_tell_what_happened_since(web):
     assert "--since" in web.refuses("events", "--since", "never", status=1)
 
 
+# ---- network connect and disconnect ----
+
+def networks_of(host, name):
+    return sorted(json.loads(host.ok("inspect", "-f", "{{json .NetworkSettings.Networks}}", name)))
+
+
+def test_a_running_instance_joins_and_leaves_a_network(host):
+    host.ok("network", "create", "--subnet", "10.99.7.0/24", "back")
+    host.ok("run", "-d", "--name", "one", IMAGE, *SLEEP)
+    host.ok("run", "-d", "--name", "two", "--network", "back", IMAGE, *SLEEP)
+    assert host("exec", "one", "ping", "-c", "1", "-W", "2", "db").returncode != 0
+    host.ok("network", "connect", "--alias", "db", "--ip", "10.99.7.77", "back", "one")
+    assert networks_of(host, "one") == ["back", "default"]
+    assert "10.99.7.77" in host.ok("exec", "one", "ip", "addr")
+    host.ok("exec", "two", "ping", "-c", "1", "-W", "2", "db")
+    assert "already" in host.refuses("network", "connect", "back", "one", status=1)
+    host.ok("network", "disconnect", "back", "one")
+    assert networks_of(host, "one") == ["default"]
+    assert "10.99.7.77" not in host.ok("exec", "one", "ip", "addr")
+
+
+def test_a_connection_outlasts_a_restart_and_so_does_its_end(host):
+    host.ok("network", "create", "back")
+    host.ok("create", "--name", "one", IMAGE, *SLEEP)
+    host.ok("network", "connect", "back", "one")
+    host.ok("start", "one")
+    assert networks_of(host, "one") == ["back", "default"]
+    host.ok("network", "disconnect", "default", "one")
+    host.ok("restart", "-t", "0", "one")
+    assert networks_of(host, "one") == ["back"]
+    host.ok("network", "disconnect", "back", "one")
+    host.ok("network", "connect", "default", "one")
+    assert networks_of(host, "one") == ["default"]
+
+
+def test_who_has_no_network_of_his_own_cannot_be_connected(web):
+    web.ok("network", "create", "back")
+    assert "none" in web.refuses("network", "connect", "back", "web", status=1)
+    assert "web" in web.refuses("network", "disconnect", "back", "web", status=1)
+    web.ok("create", "--name", "still", IMAGE)
+    assert "nosuch" in web.refuses("network", "connect", "nosuch", "still", status=1)
+    assert "nosuch" in web.refuses("network", "connect", "back", "nosuch", status=1)
+
+
 # ---- stop, kill, pause, update, rename, rm, prune ----
 
 def test_stop_prints_the_name_and_takes_its_time_from_t(web):
