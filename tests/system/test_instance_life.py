@@ -272,6 +272,22 @@ def test_a_volume_of_a_mapped_instance_has_the_images_ids(host):
     host.ok("volume", "rm", "data")
 
 
+# ---- Shared namespaces ----
+
+def test_namespaces_of_another_instance_are_shared(host):
+    start(host, "one", "--ipc", "shareable", IMAGE, "sh", "-c", "touch /dev/shm/there; exec sleep 1000")
+    host.ok("exec", "one", "test", "-e", "/dev/shm/there")
+    seen = host.ok("run", "--rm", "--network", "container:one", "--pid", "container:one", "--ipc", "container:one", IMAGE,
+                   "sh", "-c", "ls /dev/shm; ps -o args | grep -c '[s]leep 1000'")
+    assert seen == "there\n1"
+
+
+def test_what_was_not_made_to_be_shared_is_refused(host):
+    start(host, "one", IMAGE, "sleep", "1000")
+    assert "shareable" in host.refuses("run", "--rm", "--network", "none", "--ipc", "container:one", IMAGE, "true", status=125)
+    assert "two" in host.refuses("run", "--rm", "--network", "none", "--pid", "container:two", IMAGE, "true", status=125)
+
+
 # ---- Exec ----
 
 def test_exec_returns_the_programs_own_exit_status(host):
