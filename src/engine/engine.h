@@ -62,6 +62,11 @@ struct engine_operations {
         int (*map)(struct engine *engine, const struct guest_memory *memory, struct error *err);
         int (*interrupt_line)(struct engine *engine, unsigned line, bool raised);
         int (*message_interrupt)(struct engine *engine, uint64_t address, uint32_t data);
+        /*
+         * From now on (or no longer: present false) a 16-bit write of the guest to `at` adds one to the eventfd instead of leaving
+         * the guest. NULL in engines that have no such thing.
+         */
+        int (*doorbell)(struct engine *engine, uint64_t at, int eventfd, bool present);
 
         int (*vcpu_open)(struct engine *engine, unsigned number, struct vcpu **vcpu, struct error *err);
         void (*vcpu_close)(struct vcpu *vcpu);

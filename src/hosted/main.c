@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/options.h"
+#include "base/text.h"
 #include "engine/kvm/kvm.h"
 #include "hosted/vmm.h"
 
@@ -16,6 +17,9 @@ static const struct option_spec options[] = {
         { "initrd", 'i', OPTION_STRING, offsetof(struct vmm_settings, initrd), "FILE", "initial RAM disk" },
         { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
         { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
+        { "cpus", 'c', OPTION_NUMBER, offsetof(struct vmm_settings, cpus), "N", "virtual CPUs (default 1)" },
+        { "disk", 'd', OPTION_LIST, offsetof(struct vmm_settings, disks), "FILE[,ro][,serial=TEXT][,queues=N]",
+          "a raw image or a block device; may be given more than once" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
           "print exits by reason at the end" },
         { 0 },
@@ -24,7 +28,7 @@ static const struct option_spec *const tables[] = { options, NULL };
 
 int main(int argc, char **argv)
 {
-        struct vmm_settings settings = { .engine = &kvm_engine, .memory = 256 << 20 };
+        struct vmm_settings settings = { .engine = &kvm_engine, .cpus = 1, .memory = 256 << 20 };
         struct error err = { 0 };
         int operands;
         int r = options_parse(tables, false, argc, argv, &settings, &operands, &err);
@@ -37,6 +41,7 @@ int main(int argc, char **argv)
                 r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE [OPTIONS]; `onggi-vmm --help` lists them");
         if (!r)
                 r = vmm_run(&settings, &err);
+        list_free(settings.disks);
         if (r < 0) {
                 fprintf(stderr, "onggi-vmm: %s\n", err.text);
                 return EXIT_OURS;

@@ -12,9 +12,13 @@
 #include "base/error.h"
 #include "engine/engine.h"
 
+#define VMM_CPUS_MAX 64
+
 struct vmm_settings {
         const struct engine_operations *engine;
         uint64_t memory; /* bytes */
+        int64_t cpus;    /* 1 to VMM_CPUS_MAX */
+        char **disks;    /* each as disk_parse() has it */
         const char *kernel, *initrd, *append;
         bool statistics; /* exits by reason and device, on stderr at the end */
 };

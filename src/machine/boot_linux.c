@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "machine/acpi.h"
+#include "machine/pci.h"
+
 /* Where the tables of the protocol lie: free low memory that the kernel leaves once it has its own. */
 enum {
         AT_ZERO_PAGE = 0x7000,
@@ -27,6 +30,9 @@ enum {
         ENTRY_64_OFFSET = 0x200,
         SECTOR = 512,
         DEFAULT_SETUP_SECTORS = 4,
+
+        E820_RAM = 1, /* ACPI 6.4, table 15.3 */
+        E820_RESERVED = 2,
 };
 
 /* The kernel is given room in RAM below the hole for devices. */
@@ -165,12 +171,12 @@ static int load_initrd(struct guest_memory *memory, const struct boot_linux *boo
         return 0;
 }
 
-static void add_e820(struct boot_params *params, uint64_t start, uint64_t end)
+static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
 {
         if (end <= start || params->e820_entries == E820_MAX_ENTRIES_ZEROPAGE)
                 return;
         params->e820_table[params->e820_entries++] =
-                (struct boot_e820_entry){ .addr = start, .size = end - start, .type = 1 /* RAM */ };
+                (struct boot_e820_entry){ .addr = start, .size = end - start, .type = type };
 }
 
 static void describe_memory(const struct guest_memory *memory, struct boot_params *params)
@@ -181,12 +187,14 @@ static void describe_memory(const struct guest_memory *memory, struct boot_param
                 if (region->kind != GUEST_RAM)
                         continue;
                 if (start) {
-                        add_e820(params, start, end);
+                        add_e820(params, start, end, E820_RAM);
                         continue;
                 }
-                add_e820(params, 0, end < LOW_MEMORY_END ? end : LOW_MEMORY_END);
-                add_e820(params, HIGH_MEMORY, end);
+                add_e820(params, 0, end < LOW_MEMORY_END ? end : LOW_MEMORY_END, E820_RAM);
+                add_e820(params, ACPI_START, ACPI_END, E820_RESERVED);
+                add_e820(params, HIGH_MEMORY, end, E820_RAM);
         }
+        add_e820(params, PCI_ECAM_START, PCI_ECAM_START + PCI_ECAM_LENGTH, E820_RESERVED);
 }
 
 static int write_tables(struct guest_memory *memory, const struct boot_linux *boot, struct loaded *loaded,
@@ -197,7 +205,7 @@ static int write_tables(struct guest_memory *memory, const struct boot_linux *bo
         if (length > COMMAND_LINE_MAX || length - 1 > most)
                 return fail(reason, -EINVAL, "the kernel's command line is too long");
 
-        struct boot_params params = { .hdr = loaded->header };
+        struct boot_params params = { .hdr = loaded->header, .acpi_rsdp_addr = boot->acpi };
         params.hdr.type_of_loader = LOADER_UNDEFINED;
         params.hdr.loadflags |= LOADED_HIGH;
         params.hdr.cmd_line_ptr = AT_COMMAND_LINE;

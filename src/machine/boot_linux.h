@@ -20,6 +20,7 @@ struct boot_linux {
         const void *initrd; /* NULL: none */
         size_t initrd_length;
         const char *command_line;
+        uint64_t acpi; /* where the root pointer of acpi_write() is; 0: there is none */
 };
 
 /*

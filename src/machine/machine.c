@@ -95,11 +95,71 @@ static void serial_has_room(void *owner)
         machine->host.console_room(machine->host.context);
 }
 
+/* ---- ACPI's fixed hardware ---- */
+
+static uint64_t power_clock(void *owner)
+{
+        struct machine *machine = owner;
+        return machine->host.clock(machine->host.context);
+}
+
+static void power_interrupt(void *owner, bool raised)
+{
+        struct machine *machine = owner;
+        machine->host.interrupt_line(machine->host.context, POWER_LINE, raised);
+}
+
+static void power_off(void *owner)
+{
+        struct machine *machine = owner;
+        machine->host.end(machine->host.context, MACHINE_OFF, 0);
+}
+
+static void power_reset(void *owner)
+{
+        struct machine *machine = owner;
+        machine->host.end(machine->host.context, MACHINE_RESET, 0);
+}
+
+/* ---- PCI ---- */
+
+static void pci_message(void *owner, uint64_t address, uint32_t data)
+{
+        struct machine *machine = owner;
+        machine->host.message_interrupt(machine->host.context, address, data);
+}
+
+static int add_pci(struct machine *machine)
+{
+        static const struct pci_identity bridge = {
+                .vendor = 0x1b36, /* "generic host bridge" of Red Hat, which every system knows as one without registers */
+                .device = 0x0008,
+                .class = 0x060000, /* bridge, host */
+        };
+        int r = pci_bus_init(&machine->pci, &machine->ports, &machine->mmio, pci_message, machine);
+        if (r < 0)
+                return r;
+        r = pci_add(&machine->pci, &machine->host_bridge, &bridge);
+        return r < 0 ? r : 0;
+}
+
+int machine_add_virtio(struct machine *machine, struct virtio_transport *transport, struct virtio_device *device)
+{
+        const struct virtio_transport_owner owner = {
+                .owner = machine->host.context,
+                .log = machine->host.log,
+                .doorbell = machine->host.doorbell,
+        };
+        return virtio_pci_init(transport, device, &machine->pci, &machine->memory, &owner);
+}
+
 int machine_init(struct machine *machine, const struct machine_host *host)
 {
         *machine = (struct machine){ .host = *host };
         serial_init(&machine->serial,
                     &(struct serial_backend){ machine, serial_send, serial_interrupt, serial_has_room });
+        power_init(&machine->power,
+                   &(struct power_backend){ machine, power_clock, power_interrupt, power_off, power_reset });
         cmos_init(&machine->cmos, host->wall_clock, host->context);
 
         const struct {
@@ -113,6 +173,7 @@ int machine_init(struct machine *machine, const struct machine_host *host)
                 { PORT_POST, 1, &post_operations, machine },
                 { PORT_DEBUG_EXIT, 1, &debug_exit_operations, machine },
                 { PORT_SERIAL, SERIAL_PORTS, &serial_operations, &machine->serial },
+                { POWER_PORT, POWER_PORTS, &power_operations, &machine->power },
         };
         for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
                 int r = bus_claim(&machine->ports, devices[i].start, devices[i].length, devices[i].operations,
@@ -120,7 +181,7 @@ int machine_init(struct machine *machine, const struct machine_host *host)
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return add_pci(machine);
 }
 
 static void access(struct bus *bus, uint64_t at, unsigned size, bool write, uint8_t *data)

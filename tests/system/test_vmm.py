@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """onggi-vmm with a stock kernel, on the real KVM of an emulated machine; and its errors, which need no KVM."""
-import glob
-import os
+import base64
+import fcntl
+import re
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +14,29 @@ import pytest
 from support import programs
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "nested"))
+import guests  # noqa: E402
 import v2_machine  # noqa: E402
 
-INNER_INIT = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc
-/bin/busybox mount -t proc proc /proc
-echo "userspace of $(/bin/busybox uname -r)"
-exec /bin/busybox reboot -f
+F_OFD_SETLK = 37  # Linux's lock of an open file, which the fcntl module has no name for
+
+DISKS_SCRIPT = """
+mount -o ro -t erofs /dev/vda /mnt && cat /mnt/greeting
+umount /mnt
+echo spoiled >/dev/vda || echo the first disk is read-only
+mount -t ext4 -o discard /dev/vdb /mnt && cat /mnt/greeting && echo "written by the guest" >/mnt/new
+dd if=/dev/zero of=/mnt/big bs=1M count=3 2>/dev/null && rm /mnt/big && sync
+umount /mnt
+echo "serial $(cat /sys/block/vdb/serial)"
+echo "queues $(ls /sys/block/vdb/mq | wc -l)"
+echo "notifications $(grep -c virtio /proc/interrupts)"
+dd if=/dev/vdb of=/dev/null bs=4k iflag=direct && echo read all
 """
 
-SCRIPT = """
-for module in irqbypass ccp kvm kvm-amd; do [ ! -e /mod/$module.ko ] || insmod /mod/$module.ko || exit 70; done
-onggi-vmm --kernel /kernel --initrd /inner --statistics --append \
-    "console=ttyS0 quiet noapic acpi=off pci=off reboot=k panic=1 no_timer_check tsc=reliable mitigations=off" </dev/null
+PROCESSORS_SCRIPT = """
+echo "processors $(nproc) cores $(grep -m1 "cpu cores" /proc/cpuinfo) siblings $(grep -m1 siblings /proc/cpuinfo)"
+echo "numbers $(grep ^apicid /proc/cpuinfo | cut -d: -f2 | tr -d '\\n')"
+for table in RSDP APIC FACP MCFG DSDT; do [ ! -e /sys/firmware/acpi/tables/$table ] || echo "table $table $(base64 /sys/firmware/acpi/tables/$table | tr -d '\\n')"; done
+dmesg | grep -E "ACPI( BIOS)? (Error|Warning|Exception|Bug)|Firmware Bug" && echo the kernel complains
 """
 
 
@@ -32,31 +45,109 @@ def vmm(*arguments):
                           timeout=60, check=False)
 
 
-def modules(kernel):
-    release = os.path.basename(kernel).removeprefix("vmlinuz-")
-    found = {}
-    for name in ("irqbypass", "ccp", "kvm", "kvm-amd"):
-        for path in glob.glob(f"/usr/lib/modules/{release}/kernel/**/{name}.ko", recursive=True):
-            found[f"/mod/{name}.ko"] = path
-    return found
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    """Every guest of this file, run one after the other in one emulated machine."""
+    if v2_machine.missing():
+        pytest.skip(v2_machine.missing())
+    for tool in ("mkfs.erofs", "mkfs.ext4"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed (Debian: erofs-utils, e2fsprogs)")
+    folder = tmp_path_factory.mktemp("guests")
+    bench = guests.Bench(folder, programs.program("onggi-vmm"))
+    (folder / "tree").mkdir()
+    (folder / "tree/greeting").write_text("hello from the image\n")
+    subprocess.run(["mkfs.erofs", "--quiet", folder / "erofs", folder / "tree"], check=True)
+    subprocess.run(["truncate", "--size", "8M", folder / "ext4"], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", folder / "tree", folder / "ext4"], check=True)
+    bench.files.update({"/erofs": folder / "erofs", "/ext4": folder / "ext4"})
+
+    bench.guest("plain", "echo userspace of $(uname -r)", append="acpi=off pci=off noapic", reset=True)
+    bench.guest("disks", DISKS_SCRIPT, modules=("virtio_pci", "virtio_blk", "erofs"),
+                options=["--disk", "/erofs,ro", "--disk", "/ext4,serial=onggi-1", "--cpus", "2"],
+                before="before=$(du -k /ext4 | cut -f1)",
+                after="grep -c 'written by the guest' /ext4; echo grown $(($(du -k /ext4 | cut -f1) - before))")
+    bench.guest("processors", PROCESSORS_SCRIPT, options=["--cpus", "3"])
+    return bench.run()
 
 
 @pytest.mark.slow
-def test_a_stock_kernel_reaches_userspace_on_kvm(tmp_path):
-    if v2_machine.missing():
-        pytest.skip(v2_machine.missing())
-    kernel = v2_machine.kernel()
-    inner = v2_machine.Initramfs()
-    inner.tree("bin/busybox", v2_machine.BUSYBOX)
-    inner.folder("dev")
-    inner.entry("dev/console", 0o20600, device=(5, 1))
-    inner.file("init", INNER_INIT.encode())
-    inner.write(tmp_path / "inner")
-    files = {"/bin/onggi-vmm": programs.program("onggi-vmm"), "/kernel": kernel, "/inner": tmp_path / "inner", **modules(kernel)}
-    status, output = v2_machine.run(SCRIPT, files, memory=1024)
+def test_a_stock_kernel_reaches_userspace_and_resets_the_machine(nested):
+    status, output = nested["plain"]
     assert status == 0, output
-    assert f"userspace of {os.path.basename(kernel).removeprefix('vmlinuz-')}" in output
+    assert f"userspace of {guests.release()}" in output
     assert "port 0x3f8  serial" in output
+
+
+@pytest.mark.slow
+def test_a_guest_mounts_its_disks_and_what_it_wrote_is_in_the_file(nested):
+    status, output = nested["disks"]
+    assert status == 0, output
+    assert output.count("hello from the image") == 2
+    assert "the first disk is read-only" in output
+    assert "serial onggi-1" in output and "queues 2" in output and "read all" in output
+    after = output.partition("ended with")[2].split()
+    assert after[1] == "1", output              # the written line, in the file on the host
+    assert int(after[3]) < 1024, output         # what the guest deleted has become a hole
+
+
+@pytest.mark.slow
+def test_notifications_of_a_disk_do_not_leave_the_guest(nested):
+    output = nested["disks"][1]
+    requests = max(int(count) for count in re.findall(r"^disk: (\d+) requests", output, re.MULTILINE))
+    accesses = int(re.search(r"^exits mmio +(\d+)", output, re.MULTILINE).group(1))
+    assert requests > 2000 and accesses < requests / 4, output
+
+
+@pytest.mark.slow
+def test_processors_have_the_topology_that_was_asked_for(nested):
+    status, output = nested["processors"]
+    assert status == 0, output
+    assert re.search(r"processors 3 cores cpu cores\s*: 3 siblings siblings\s*: 3", output), output
+    assert "numbers  0 1 2" in output
+    assert "Power down" in output               # and not a halt that only the timeout ends
+    assert "the kernel complains" not in output
+
+
+@pytest.mark.slow
+def test_the_acpi_tables_pass_the_reference_compiler(nested, tmp_path):
+    if not shutil.which("iasl"):
+        pytest.skip("iasl is not installed (Debian: acpica-tools)")
+    tables = re.findall(r"^table (\w+) (\S+)", nested["processors"][1], re.MULTILINE)
+    assert {name for name, _ in tables} == {"APIC", "FACP", "MCFG", "DSDT"}
+    for name, content in tables:
+        (tmp_path / f"{name}.aml").write_bytes(base64.b64decode(content))
+        done = subprocess.run(["iasl", "-d", f"{name}.aml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        text = (tmp_path / f"{name}.dsl").read_text()
+        assert done.returncode == 0 and "incorrect checksum" not in text and "Unknown" not in text, done.stderr + text
+        done = subprocess.run(["iasl", f"{name}.dsl"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "0 Errors" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_disk_has_one_writer(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1024))
+    with open(disk, "r+b") as file:
+        fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        assert "is in use by another virtual machine" in vmm("--kernel", "/etc/passwd", "--disk", f"{disk}").stderr
+        assert "that may write to it" in vmm("--kernel", "/etc/passwd", "--disk", f"{disk},ro").stderr
+
+
+@pytest.mark.parametrize("option, reason", [
+    ("/nowhere/at/all", "cannot open disk /nowhere/at/all: No such file or directory"),
+    ("/proc", "cannot open disk /proc"),
+    ("/dev/null", "is neither a file nor a block device"),
+    (",ro", "--disk needs a file"),
+    ("{file},colour=red", '--disk does not know "colour=red"'),
+    ("{file},queues=0", "a disk has 1 to 8 queues, not 0"),
+    ("{file},serial=123456789012345678901", "a disk's serial has at most 20 letters"),
+    ("{file}", "is not a whole number of sectors"),
+])
+def test_what_is_no_disk_is_refused_in_one_line(tmp_path, option, reason):
+    (tmp_path / "file").write_bytes(bytes(1000))
+    done = vmm("--kernel", "/etc/passwd", "--disk", option.format(file=tmp_path / "file"))
+    assert done.returncode == 125
+    assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.parametrize("content, reason", [
@@ -85,5 +176,6 @@ def test_a_guest_too_small_for_its_kernel_is_told_so():
 
 def test_options_that_make_no_sense_are_refused():
     assert vmm().returncode == 125
+    assert "1 to 64 CPUs, not 65" in vmm("--kernel", "/etc/passwd", "--cpus", "65").stderr
     assert "must be whole MiB" in vmm("--kernel", "/etc/passwd", "--memory", "1025k").stderr
     assert "unknown option --nonsense" in vmm("--nonsense").stderr

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
@@ -17,11 +16,13 @@ enum {
         LEAF_AMD_SIZES = 0x80000008,
         LEAF_AMD_TOPOLOGY = 0x8000001e,
 
+        FEATURES_ECX_TSC_DEADLINE = 1 << 24,
         FEATURES_ECX_HYPERVISOR = 1u << 31,
         FEATURES_EDX_MULTI_THREADING = 1 << 28,
 
         TOPOLOGY_LEVEL_THREAD = 1,
         TOPOLOGY_LEVEL_CORE = 2,
+        TOPOLOGY_LEVELS = 3,
 };
 
 int kvm_read_supported_cpuid(int kvm, struct kvm_cpuid2 **result, struct error *err)
@@ -51,24 +52,27 @@ static unsigned id_bits(unsigned cpus)
         return bits;
 }
 
-/* One thread a core, all cores in one package; the APIC id is the vcpu's number. */
-static void set_topology(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus)
+/* One thread a core, all cores in one package; the APIC id is the vcpu's number. Level 0 threads, 1 cores, 2 the end. */
+static struct kvm_cpuid_entry2 topology(unsigned level, unsigned number, unsigned cpus)
 {
-        bool thread = leaf->index == 0;
-        leaf->eax = thread ? 0 : leaf->index == 1 ? id_bits(cpus) : 0;
-        leaf->ebx = thread ? 1 : leaf->index == 1 ? cpus : 0;
-        leaf->ecx = leaf->index | (thread               ? TOPOLOGY_LEVEL_THREAD << 8
-                                   : leaf->index == 1 ? TOPOLOGY_LEVEL_CORE << 8
-                                                      : 0);
-        leaf->edx = number;
+        static const unsigned kinds[] = { TOPOLOGY_LEVEL_THREAD, TOPOLOGY_LEVEL_CORE, 0 };
+        return (struct kvm_cpuid_entry2){
+                .function = LEAF_TOPOLOGY,
+                .index = level,
+                .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+                .eax = level == 1 ? id_bits(cpus) : 0,
+                .ebx = level == 0 ? 1 : level == 1 ? cpus : 0,
+                .ecx = level | kinds[level] << 8,
+                .edx = number,
+        };
 }
 
-static void fit(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus)
+static void fit(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus, bool deadline)
 {
         switch (leaf->function) {
         case LEAF_FEATURES:
                 leaf->ebx = (leaf->ebx & 0x0000ffff) | (cpus & 0xff) << 16 | number << 24;
-                leaf->ecx |= FEATURES_ECX_HYPERVISOR;
+                leaf->ecx |= FEATURES_ECX_HYPERVISOR | (deadline ? FEATURES_ECX_TSC_DEADLINE : 0);
                 leaf->edx = cpus > 1 ? leaf->edx | FEATURES_EDX_MULTI_THREADING
                                      : leaf->edx & ~(uint32_t)FEATURES_EDX_MULTI_THREADING;
                 break;
@@ -80,10 +84,6 @@ static void fit(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus)
                 break;
         case LEAF_PERFORMANCE: /* no performance counters: they differ from host to host */
                 leaf->eax = leaf->ebx = leaf->ecx = leaf->edx = 0;
-                break;
-        case LEAF_TOPOLOGY:
-        case LEAF_TOPOLOGY_V2:
-                set_topology(leaf, number, cpus);
                 break;
         case LEAF_AMD_SIZES:
                 leaf->ecx = id_bits(cpus) << 12 | (cpus - 1);
@@ -100,14 +100,26 @@ static void fit(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus)
 
 int kvm_set_cpuid(struct vcpu *vcpu, struct error *err)
 {
-        const struct kvm_cpuid2 *supported = vcpu->engine->cpuid;
-        size_t size = sizeof(*supported) + supported->nent * sizeof(supported->entries[0]);
-        _cleanup_free_ struct kvm_cpuid2 *cpuid = malloc(size);
+        const struct engine *engine = vcpu->engine;
+        const struct kvm_cpuid2 *supported = engine->cpuid;
+        _cleanup_free_ struct kvm_cpuid2 *cpuid =
+                calloc(1, sizeof(*cpuid) + (supported->nent + TOPOLOGY_LEVELS) * sizeof(supported->entries[0]));
         if (!cpuid)
                 return error_memory(err);
-        memcpy(cpuid, supported, size);
-        for (unsigned i = 0; i < cpuid->nent; i++)
-                fit(&cpuid->entries[i], vcpu->number, vcpu->engine->cpus);
+        /* KVM emulates the deadline timer of its own local APIC, and does not say so among the features: api.rst, 4.46. */
+        bool deadline = !engine->bare && ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+        bool has_topology = false;
+        for (unsigned i = 0; i < supported->nent; i++) {
+                uint32_t leaf = supported->entries[i].function;
+                has_topology |= leaf == LEAF_TOPOLOGY;
+                /* What KVM says of topology is the host's, or empty: ours follows. */
+                if (leaf == LEAF_TOPOLOGY || leaf == LEAF_TOPOLOGY_V2)
+                        continue;
+                cpuid->entries[cpuid->nent] = supported->entries[i];
+                fit(&cpuid->entries[cpuid->nent++], vcpu->number, engine->cpus, deadline);
+        }
+        for (unsigned level = 0; has_topology && level < TOPOLOGY_LEVELS; level++)
+                cpuid->entries[cpuid->nent++] = topology(level, vcpu->number, engine->cpus);
         if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
                 return error_errno(err, "KVM does not take the features of CPU %u", vcpu->number);
         return 0;

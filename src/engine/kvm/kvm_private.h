@@ -14,7 +14,7 @@
 
 struct engine {
         int kvm, vm;
-        bool bare;
+        bool bare, doorbells_of_any_length;
         size_t run_size;                /* bytes of the page(s) shared with each vcpu */
         struct kvm_cpuid2 *cpuid;       /* what KVM supports, to be fitted to each vcpu */
         unsigned cpus;

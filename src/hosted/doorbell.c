@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "hosted/vmm_private.h"
+
+int doorbells_open(struct vmm *vmm, struct virtio_transport *transport, unsigned queues, struct doorbell *doorbells,
+                   struct error *err)
+{
+        for (unsigned i = 0; i < queues; i++)
+                doorbells[i] = (struct doorbell){ .transport = transport, .queue = i, .fd = -1 };
+        for (unsigned i = 0; i < queues; i++) {
+                doorbells[i].fd = eventfd(0, EFD_CLOEXEC);
+                if (doorbells[i].fd < 0)
+                        return error_errno(err, "cannot make an eventfd for a device's queue");
+                doorbells[i].next = vmm->doorbells;
+                vmm->doorbells = &doorbells[i];
+        }
+        return 0;
+}
+
+void doorbells_close(struct doorbell *doorbells, unsigned queues)
+{
+        for (unsigned i = 0; i < queues; i++)
+                if (doorbells[i].fd >= 0)
+                        close(doorbells[i].fd);
+}
+
+void host_doorbell(void *context, struct virtio_transport *transport, unsigned queue, uint64_t at, bool present)
+{
+        struct vmm *vmm = context;
+        if (!vmm->operations->doorbell)
+                return;
+        for (struct doorbell *doorbell = vmm->doorbells; doorbell; doorbell = doorbell->next)
+                /* Where the engine refuses, notifications leave the guest and reach the device all the same. */
+                if (doorbell->transport == transport && doorbell->queue == queue)
+                        vmm->operations->doorbell(vmm->engine, at, doorbell->fd, present);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "hosted/thread.h"
+#include "hosted/vmm_private.h"
+
+static void on_kick(int signal)
+{
+        (void)signal; /* its arrival alone brings KVM_RUN back */
+}
+
+/* Returns whether the guest goes on. */
+static bool answer(struct processor *processor, struct engine_exit *exit)
+{
+        struct vmm *vmm = processor->vmm;
+        pthread_mutex_lock(&vmm->lock);
+        processor->exits[exit->kind]++;
+        switch (exit->kind) {
+        case ENGINE_EXIT_PORT:
+                machine_port(&vmm->machine, (uint16_t)exit->address, exit->size, exit->write, exit->data, exit->count);
+                break;
+        case ENGINE_EXIT_MMIO:
+                machine_mmio(&vmm->machine, gpa(exit->address), exit->size, exit->write, exit->data);
+                break;
+        case ENGINE_EXIT_KICKED:
+                break;
+        default: /* nothing can wake a CPU that halts without a local APIC; the others are ends of themselves */
+                if (!vmm->failed)
+                        vmm->failed = processor;
+                vmm_wake(vmm);
+                break;
+        }
+        bool runs = !vmm->failed && vmm->end == MACHINE_RUNS;
+        pthread_mutex_unlock(&vmm->lock);
+        return runs;
+}
+
+static void *run(void *context)
+{
+        struct processor *processor = context;
+        struct engine_exit exit;
+        do
+                processor->vmm->operations->run(processor->vcpu, &exit);
+        while (answer(processor, &exit));
+        return NULL;
+}
+
+int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *entry, struct error *err)
+{
+        vmm->processors = calloc(count, sizeof(*vmm->processors));
+        if (!vmm->processors)
+                return error_memory(err);
+        for (unsigned i = 0; i < count; i++) {
+                struct processor *processor = &vmm->processors[i];
+                *processor = (struct processor){ .vmm = vmm, .number = i };
+                int r = vmm->operations->vcpu_open(vmm->engine, i, &processor->vcpu, err);
+                if (r < 0)
+                        return r;
+                vmm->processor_count = i + 1;
+        }
+        return vmm->operations->set_state(vmm->processors[0].vcpu, entry, err);
+}
+
+int processors_start(struct vmm *vmm, struct error *err)
+{
+        sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_kick }, NULL);
+        for (unsigned i = 0; i < vmm->processor_count; i++) {
+                struct processor *processor = &vmm->processors[i];
+                int r = thread_start(&processor->thread, run, processor);
+                if (r < 0)
+                        return error_code(err, r, "cannot start the thread of virtual CPU %u", i);
+                processor->started = true;
+        }
+        return 0;
+}
+
+void processors_stop(struct vmm *vmm)
+{
+        for (unsigned i = 0; i < vmm->processor_count; i++) {
+                struct processor *processor = &vmm->processors[i];
+                if (!processor->started)
+                        continue;
+                vmm->operations->kick(processor->vcpu);
+                pthread_kill(processor->thread, SIGUSR1);
+        }
+        for (unsigned i = 0; i < vmm->processor_count; i++) {
+                if (vmm->processors[i].started)
+                        pthread_join(vmm->processors[i].thread, NULL);
+                vmm->processors[i].started = false;
+        }
+}
+
+void processors_close(struct vmm *vmm)
+{
+        for (unsigned i = 0; i < vmm->processor_count; i++)
+                vmm->operations->vcpu_close(vmm->processors[i].vcpu);
+        free(vmm->processors);
+        vmm->processors = NULL;
+        vmm->processor_count = 0;
+}

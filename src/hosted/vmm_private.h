@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of one virtual machine's process share.
+ *
+ * struct vmm is the process: the machine, its engine, its processors and its back ends. `lock` guards the machine (but for its memory)
+ * and what is marked so here; a back end takes it around every call into the machine, and does its own slow work without it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "hosted/event_loop.h"
+#include "hosted/vmm.h"
+#include "machine/machine.h"
+
+/* One queue of a virtio device and the eventfd that a driver's notification of it ends in. Belongs to the device's back end. */
+struct doorbell {
+        struct doorbell *next;
+        struct virtio_transport *transport;
+        unsigned queue;
+        int fd;
+};
+
+struct processor {
+        struct vmm *vmm;
+        struct vcpu *vcpu;
+        unsigned number;
+        pthread_t thread;
+        bool started;
+        uint64_t exits[ENGINE_EXITS]; /* its own thread's */
+};
+
+struct console {
+        struct event_source input;
+        bool at_end, always_ready; /* nothing more will come; a file, which epoll does not take */
+        bool waiting;              /* in the event loop, waiting for input */
+};
+
+struct disk;
+
+struct vmm {
+        const struct engine_operations *operations;
+        struct engine *engine;
+        struct machine machine;
+        pthread_mutex_t lock;
+        struct event_loop loop;
+        struct event_source wake;
+        struct console console;
+        unsigned processor_count;
+        struct processor *processors;
+        struct doorbell *doorbells; /* all that the machine may ask for; fixed once the guest runs */
+        unsigned disk_count;
+        struct disk **disks;
+
+        /* Under the lock: how it ended. */
+        enum machine_end end;
+        unsigned code;
+        const struct processor *failed;
+};
+
+/* Brings the main loop out of its wait. Any thread. */
+void vmm_wake(struct vmm *vmm);
+
+/* ---- Processors ---- */
+
+/* Makes the virtual CPUs; the first enters at `entry`, the others wait to be started by it. */
+int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *entry, struct error *err);
+int processors_start(struct vmm *vmm, struct error *err);
+/* Brings all out of the guest and waits for their threads. */
+void processors_stop(struct vmm *vmm);
+void processors_close(struct vmm *vmm);
+
+/* ---- Notifications ---- */
+
+/* Makes the doorbells of a device's queues: `doorbells` has one place a queue. */
+int doorbells_open(struct vmm *vmm, struct virtio_transport *transport, unsigned queues, struct doorbell *doorbells,
+                   struct error *err);
+void doorbells_close(struct doorbell *doorbells, unsigned queues);
+/* struct machine_host */
+void host_doorbell(void *context, struct virtio_transport *transport, unsigned queue, uint64_t at, bool present);
+
+/* ---- The serial console on standard input and output ---- */
+
+int console_open(struct vmm *vmm, struct error *err);
+/* Moves input to the guest as far as there is room; asks for more when there will be. */
+void console_serve(struct vmm *vmm);
+
+/* ---- Statistics ---- */
+
+void statistics_print(const struct vmm *vmm);
