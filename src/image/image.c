@@ -47,6 +47,8 @@ static int find_layers(struct store *store, struct image *image, const struct di
                                          "`onggi-image unpack`",
                                          diff_ids[i].text);
                 _cleanup_free_ char *path = unpacked_path(store, &name);
+                if (path && unpacked_hides_lower(path))
+                        list_free(TAKE_PTR(image->layers));
                 if (!path || list_append(&image->layers, path) < 0)
                         return error_memory(err);
                 image->size += unpacked_size(store, &name);

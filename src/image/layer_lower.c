@@ -14,13 +14,13 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "image/layer_root.h"
+#include "image/unpacked.h"
 
 static bool is_opaque(int fd)
 {
-        char path[32], value[2];
+        char path[32];
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        return getxattr(path, "trusted.overlay.opaque", value, sizeof(value)) > 0 ||
-               getxattr(path, "user.overlay.opaque", value, sizeof(value)) > 0;
+        return unpacked_hides_lower(path);
 }
 
 enum sight {

@@ -39,7 +39,7 @@ struct image {
         uint64_t size; /* bytes of the unpacked layers */
         char *created; /* RFC 3339, or NULL */
         char *architecture, *os;
-        char **layers;    /* absolute paths of unpacked layers' root/, bottom first */
+        char **layers;    /* absolute paths of unpacked layers' root/, bottom first; none below an opaque one */
         json_t *config;   /* the whole OCI image configuration (image-spec config.md), checked */
         json_t *manifest; /* the manifest, checked */
         char *problem;    /* store_list() only: why a broken image cannot be used; NULL for a sound one */

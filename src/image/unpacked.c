@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -49,4 +50,11 @@ uint64_t unpacked_size(struct store *store, const struct digest *name)
         if (file_read(store->layers, file, 32, &text, NULL, NULL) < 0 || parse_u64(text, &size) < 0)
                 return 0;
         return size;
+}
+
+bool unpacked_hides_lower(const char *path)
+{
+        char value[2];
+        return getxattr(path, "trusted.overlay.opaque", value, sizeof(value)) > 0 ||
+               getxattr(path, "user.overlay.opaque", value, sizeof(value)) > 0;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,3 +27,6 @@ char *unpacked_path(struct store *store, const struct digest *name);
 
 /* Bytes in it; 0 where that is not known. */
 uint64_t unpacked_size(struct store *store, const struct digest *name);
+
+/* Whether the layer's topmost folder, at `path`, is opaque. Overlayfs does not look at that mark: layers below are left out. */
+bool unpacked_hides_lower(const char *path);

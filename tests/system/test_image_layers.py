@@ -154,6 +154,13 @@ def test_opaque_folders_show_only_their_own_layer(loaded, overlay, order):
     assert os.listdir(overlay(roots) / "etc") == ["new"]
 
 
+def test_an_opaque_root_hides_all_layers_below(store, folder, overlay):
+    layers = layer(file("old"), directory("etc")), layer(file(".wh..wh..opq", b""), file("new")), layer(file("newer"))
+    archives.write_docker_archive(folder / "image.tar", "opaque:test", layers)
+    store.ok("load", "-i", folder / "image.tar")
+    assert sorted(os.listdir(overlay([store.layer_root("opaque:test", i) for i in (0, 1)]))) == ["new", "newer"]
+
+
 @pytest.mark.parametrize("order", ["whiteout first", "whiteout last", "without an entry of its own"])
 def test_a_folder_that_was_removed_and_made_anew_is_empty_below(loaded, overlay, order):
     lower = layer(directory("etc"), file("etc/old"))
