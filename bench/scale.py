@@ -13,7 +13,7 @@ from common import Goal, Stopwatch, bench_bundle, bundles, leaks, number, progra
 from support.vault import Vault
 
 TRUE = ("run", "--rm", "--network", "none", "onggi/base", "true")
-OWN = ("onggi-monitor", "onggi-runtime", "onggi-init", "onggi")
+OWN = ("onggi-monitor", "onggi-runtime", "onggi-init", "onggi-finish", "onggi")
 
 
 def pss(pid):
@@ -89,7 +89,7 @@ def throughput(scale, folder, rounds):
     commands = {"onggi run --rm --network none onggi/base true": lambda worker: scale.vault.command(scale.onggi, *TRUE)}
     for name, path in runtimes.items():
         if path:
-            commands[name] = lambda worker, path=path: [path, "--root", folder / f"state-{path.rpartition('/')[2]}", "run", "--bundle",
+            commands[name] = lambda worker, path=path: [path, "--root", folder / f"state-{Path(path).name}", "run", "--bundle",
                                                         bundle, f"bench-{worker}"]
     return [[name, *(number(per_second([command(worker) for worker in range(workers)], rounds, scale.environment), 1)
                      for workers in (1, 2))] for name, command in commands.items()]
