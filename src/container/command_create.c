@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -44,24 +45,23 @@ static const struct option_spec run_table[] = {
         { NULL },
 };
 
-/* Descriptors of systemd's socket activation are passed on as well: sd_listen_fds(3). */
-static int count_preserved(int64_t asked, int *preserve, struct error *err)
+/* Descriptors of systemd's socket activation come first, then those of --preserve-fds: sd_listen_fds(3). */
+static int count_preserved(int64_t asked, struct container_options *container, struct error *err)
 {
         uint64_t listen = 0;
         const char *variable = getenv("LISTEN_FDS");
-        if (variable && parse_u64(variable, &listen) < 0)
+        if (variable && (parse_u64(variable, &listen) < 0 || listen > 65536))
                 listen = 0;
-        if (asked < 0 || asked > 65536 || listen > 65536)
+        if (asked < 0 || asked > 65536)
                 return error_set(err, -EINVAL, "option --preserve-fds takes 0 to 65536, not %lld", (long long)asked);
-        *preserve = (int)asked + (int)listen;
-        for (int fd = 3; fd < 3 + (int)asked; fd++) {
-                _cleanup_close_ int copy = dup(fd);
-                if (copy < 0)
-                        return error_set(err, -EBADF, "option --preserve-fds %lld: descriptor %d is not open",
-                                         (long long)asked, fd);
-        }
+        container->listen = (int)listen;
+        container->preserve = (int)asked + (int)listen;
+        for (int fd = 3; fd < 3 + container->preserve; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        return error_set(err, -EBADF, "descriptor %d is to be passed on (--preserve-fds, LISTEN_FDS) and not "
+                                         "open", fd);
         /* What the caller left open by mistake must not reach the container, from now on: CVE-2024-21626. */
-        int r = descriptors_seal_from(3 + *preserve);
+        int r = descriptors_seal_from(3 + container->preserve);
         return r < 0 && r != -ENOSYS ? error_code(err, r, "cannot seal descriptors") : 0;
 }
 
@@ -83,7 +83,7 @@ static int parse(const struct global_options *global, const struct command *comm
                 .no_pivot = options->no_pivot,
                 .no_new_keyring = options->no_new_keyring,
         };
-        return count_preserved(options->preserve_fds, &container->preserve, err);
+        return count_preserved(options->preserve_fds, container, err);
 }
 
 static int create(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/process.h"
@@ -86,6 +87,19 @@ static int signal_all(const struct state *state, int signal, struct error *err)
         return r;
 }
 
+/* On cgroup v1 a frozen process does not even die. */
+static int thaw(const struct state *state, struct error *err)
+{
+        struct cgroup *cgroup = NULL;
+        int r = container_cgroup(state, &cgroup, err);
+        if (r < 0)
+                return r;
+        if (cgroup_is_frozen(cgroup))
+                r = cgroup_freeze(cgroup, false, err);
+        cgroup_free(cgroup);
+        return r;
+}
+
 int container_kill(const char *root, const char *id, int signal, bool all, struct error *err)
 {
         _cleanup_(state) struct state *state = NULL;
@@ -98,7 +112,9 @@ int container_kill(const char *root, const char *id, int signal, bool all, struc
         if (process < 0)
                 return error_set(err, -ESRCH, "container not running");
         r = process_signal(process, signal);
-        return r < 0 ? error_code(err, r, "cannot send %s to the container %s", signal_name(signal), id) : 0;
+        if (r < 0)
+                return error_code(err, r, "cannot send %s to the container %s", signal_name(signal), id);
+        return signal == SIGKILL ? thaw(state, err) : 0;
 }
 
 int container_freeze(const char *root, const char *id, bool frozen, struct error *err)
@@ -154,7 +170,9 @@ static int adopt(struct state *state, struct cgroup **cgroup)
         struct json_at root = json_root(&reader, config->document), platform = json_get_object(&root, "linux");
         const char *path = NULL;
         json_get_string(&platform, "cgroupsPath", &path);
-        return cgroup_create(state->id, path && *path ? path : NULL, false, geteuid() != 0, NULL, cgroup, NULL);
+        /* "slice:prefix:name" is systemd's form; a path of ours has no reason to look like it. */
+        bool systemd = path && path[0] != '/' && strchr(path, ':');
+        return cgroup_create(state->id, path && *path ? path : NULL, systemd, geteuid() != 0, NULL, cgroup, NULL);
 }
 
 static int destroy(struct state *state, const struct cgroup *cgroup, struct error *err)

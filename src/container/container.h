@@ -22,6 +22,7 @@ struct container_options {
         bool no_pivot, no_new_keyring;
         bool detached;              /* container_run(): nobody holds the terminal's master, so a socket must get it */
         int preserve;               /* descriptors from 3 on that the program gets besides 0-2 */
+        int listen;                 /* the first so many of them are sockets of systemd's, which the program is told of */
 };
 
 /* What is left to the caller of container_run() and container_exec(): the process and, with a terminal, its master (-1 without). */

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "base/test_point.h"
 #include "base/text.h"
 #include "container/channel.h"
 #include "container/console.h"
@@ -26,6 +27,15 @@
 #define SECCOMP_CACHE ".seccomp"
 
 /* ---- before the first process ---- */
+
+/* The program is number 1 where it reads this: sd_listen_fds(3). */
+static int pass_listeners(const struct creation *creation)
+{
+        char count[16];
+        snprintf(count, sizeof(count), "%d", creation->options->listen);
+        int r = environment_set(&creation->config->program.env, "LISTEN_FDS", count);
+        return r < 0 ? r : environment_set(&creation->config->program.env, "LISTEN_PID", "1");
+}
 
 static int read_bundle(struct creation *creation, bool waits, struct error *err)
 {
@@ -48,6 +58,8 @@ static int read_bundle(struct creation *creation, bool waits, struct error *err)
         if ((waits || creation->options->detached) && terminal && !creation->options->console_socket)
                 return error_set(err, -EINVAL, "config.json has process.terminal true: a container that nobody stays with "
                                  "needs --console-socket");
+        if (creation->options->listen && config->has_program && pass_listeners(creation) < 0)
+                return error_memory(err);
         return state_describe(creation->state, config, path, err);
 }
 
@@ -109,9 +121,11 @@ static int make_cgroup(struct creation *creation, struct error *err)
 
 static int prepare(struct creation *creation, bool waits, struct error *err)
 {
+        test_point("container.folder.made");
         int r = read_bundle(creation, waits, err);
         if (!r)
                 r = keep_config(creation, err);
+        test_point("container.config.kept");
         if (!r)
                 r = prepare_filter(creation, err);
         if (!r)
@@ -250,13 +264,19 @@ static int start_first_process(struct creation *creation, struct error *err)
 static int build(struct creation *creation, bool waits, int *master, struct error *err)
 {
         int r = prepare(creation, waits, err);
+        test_point("container.cgroup.made");
         if (!r)
                 r = start_first_process(creation, err);
+        test_point("container.process.started");
         if (!r)
                 r = tend(creation, err);
         if (!r)
                 r = accompany(creation, master, err);
-        return r < 0 ? r : finish(creation, err);
+        test_point("container.process.ready");
+        if (!r)
+                r = finish(creation, err);
+        test_point("container.state.written");
+        return r;
 }
 
 /* ---- all of it, or nothing ---- */

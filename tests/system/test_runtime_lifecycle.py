@@ -231,6 +231,35 @@ def test_a_container_whose_creator_was_killed_can_be_deleted(runtime, bundle, un
     assert runtime.json("list", "-f", "json") == []
 
 
+@pytest.mark.parametrize("point", ["folder.made", "config.kept", "cgroup.made", "process.started", "process.ready", "state.written"])
+def test_create_killed_at_any_point_leaves_what_delete_removes(runtime, bundle, unique, point):
+    name = unique()
+    done = runtime("create", "--bundle", bundle("sleep", "1000"), name, env={"ONGGI_TEST_KILL": f"container.{point}"}, stdout=None,
+                   stderr=None)
+    assert done.returncode == -signal.SIGKILL
+    eventually(lambda: runtime.state(name)["status"] == "stopped")
+    runtime.ok("delete", name)
+    assert "does not exist" in runtime.refuses("state", name)
+
+
+def test_a_paused_container_can_be_killed(runtime, bundle, unique):
+    name = started(runtime, bundle("sleep", "1000"), unique())
+    runtime.ok("pause", name)
+    runtime.ok("kill", name, "KILL")
+    stopped(runtime, name)
+
+
+def test_sockets_of_systemd_reach_the_program(runtime, bundle, unique):
+    def in_child():
+        os.dup2(writing, 3)
+    reading, writing = os.pipe()
+    runtime.ok("run", "--bundle", bundle("sh", "-c", "echo $LISTEN_FDS $LISTEN_PID >&3"), unique(), env={"LISTEN_FDS": "1"},
+               close_fds=False, preexec_fn=in_child)
+    assert os.read(reading, 100) == b"1 1\n"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_update_and_events_show_the_new_limit(runtime, bundle, unique):
     name = started(runtime, bundle("sleep", "1000"), unique())
     runtime.ok("update", "--memory", "32m", "--pids-limit", "17", name)
