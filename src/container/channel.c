@@ -58,8 +58,9 @@ int channel_receive(int channel, struct message *message, int *fd, struct error 
                 struct cmsghdr header;
                 char space[CMSG_SPACE(sizeof(int))];
         } control;
-        struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                                   .msg_controllen = sizeof(control.space) };
+        struct msghdr envelope = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)
+        };
         ssize_t n;
         do
                 n = recvmsg(channel, &envelope, MSG_CMSG_CLOEXEC);

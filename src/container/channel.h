@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The talk between the runtime and the processes that it starts in a container: one message a packet over a socket pair, or one
- * message through the result FIFO of a created container.
+ * The talk between the runtime and the processes that it starts in a container: one message a packet over a socket
+ * pair, or one message through the result FIFO of a created container.
  *
- * When a process ends, the other side reads the end of the stream (MESSAGE_END): so does a program that was executed, because
- * every descriptor of the channel is close-on-exec. Nothing that a container's program wrote ever arrives here.
+ * When a process ends, the other side reads the end of the stream (MESSAGE_END): so does a program that was executed,
+ * because every descriptor of the channel is close-on-exec. Nothing that a container's program wrote ever arrives
+ * here.
  */
 #pragma once
 
@@ -45,5 +46,8 @@ int channel_wait(int channel, struct error *err);
 
 /* Writes MESSAGE_ERROR to a channel or to a FIFO. */
 void channel_report(int fd, const struct error *err);
-/* Reads one message from a channel or FIFO until the end of the stream: 0 when nothing was said, else the error that was. */
+/*
+ * Reads one message from a channel or FIFO until the end of the stream: 0 when nothing was said, else the error that
+ * was.
+ */
 int channel_result(int fd, struct error *err);

@@ -17,7 +17,8 @@ static const struct option_spec kill_table[] = {
 };
 
 static const struct option_spec delete_table[] = {
-        { "force", 'f', OPTION_FLAG, offsetof(struct options, force), NULL, "kill it first; an unknown container is success" },
+        { "force", 'f', OPTION_FLAG, offsetof(struct options, force), NULL,
+          "kill it first; an unknown container is success" },
         { NULL },
 };
 
@@ -35,7 +36,8 @@ static int send_signal(const struct global_options *global, const struct command
         return container_kill(global->root, operands[0], signal, options.all, err);
 }
 
-static int delete(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int delete (const struct global_options *global, const struct command *command, int argc, char **argv,
+                   struct error *err)
 {
         struct options options = { 0 };
         char **operands;
@@ -45,7 +47,8 @@ static int delete(const struct global_options *global, const struct command *com
         return container_delete(global->root, operands[0], options.force, err);
 }
 
-static int freeze(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int freeze(const struct global_options *global, const struct command *command, int argc, char **argv,
+                  struct error *err)
 {
         char **operands;
         int r = command_parse(command, argc, argv, NULL, &operands, err);
@@ -54,26 +57,47 @@ static int freeze(const struct global_options *global, const struct command *com
         return container_freeze(global->root, operands[0], command == &command_pause, err);
 }
 
-static int refuse(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int refuse(const struct global_options *global, const struct command *command, int argc, char **argv,
+                  struct error *err)
 {
         (void)global, (void)argc, (void)argv;
-        return error_set(err, -EOPNOTSUPP, "%s is not supported: onggi-runtime does not save and load processes", command->name);
+        return error_set(err, -EOPNOTSUPP, "%s is not supported: onggi-runtime does not save and load processes",
+                         command->name);
 }
 
 const struct command command_kill = {
-        .name = "kill", .operands = "ID [SIGNAL]", .help = "send a signal (default: SIGTERM) to a container",
-        .options = kill_table, .fewest = 1, .most = 2, .run = send_signal,
+        .name = "kill",
+        .operands = "ID [SIGNAL]",
+        .help = "send a signal (default: SIGTERM) to a container",
+        .options = kill_table,
+        .fewest = 1,
+        .most = 2,
+        .run = send_signal,
 };
 const struct command command_delete = {
-        .name = "delete", .operands = "ID", .help = "remove a stopped container", .options = delete_table, .fewest = 1,
-        .most = 1, .run = delete,
+        .name = "delete",
+        .operands = "ID",
+        .help = "remove a stopped container",
+        .options = delete_table,
+        .fewest = 1,
+        .most = 1,
+        .run = delete,
 };
 const struct command command_pause = {
-        .name = "pause", .operands = "ID", .help = "suspend all processes of a container", .fewest = 1, .most = 1,
+        .name = "pause",
+        .operands = "ID",
+        .help = "suspend all processes of a container",
+        .fewest = 1,
+        .most = 1,
         .run = freeze,
 };
 const struct command command_resume = {
-        .name = "resume", .operands = "ID", .help = "let a paused container go on", .fewest = 1, .most = 1, .run = freeze,
+        .name = "resume",
+        .operands = "ID",
+        .help = "let a paused container go on",
+        .fewest = 1,
+        .most = 1,
+        .run = freeze,
 };
 const struct command command_checkpoint = { .name = "checkpoint", .most = -1, .run = refuse };
 const struct command command_restore = { .name = "restore", .most = -1, .run = refuse };

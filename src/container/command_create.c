@@ -21,26 +21,33 @@ struct create_options {
         int64_t preserve_fds;
 };
 
-#define COMMON_OPTIONS                                                                                                          \
-        { "bundle", 'b', OPTION_STRING, offsetof(struct create_options, bundle), "FOLDER",                                      \
-          "the folder with config.json (default: here)" },                                                                      \
-        { "console-socket", 0, OPTION_STRING, offsetof(struct create_options, console_socket), "SOCKET",                        \
-          "Unix socket that gets the terminal's master" },                                                                      \
-        { "pid-file", 0, OPTION_STRING, offsetof(struct create_options, pid_file), "FILE",                                      \
-          "write the first process's number to FILE" },                                                                         \
-        { "no-pivot", 0, OPTION_FLAG, offsetof(struct create_options, no_pivot), NULL,                                          \
-          "do not use pivot_root, which an initial ramdisk refuses" },                                                          \
-        { "no-new-keyring", 0, OPTION_FLAG, offsetof(struct create_options, no_new_keyring), NULL,                              \
-          "keep the session keyring" },                                                                                         \
-        { "preserve-fds", 0, OPTION_NUMBER, offsetof(struct create_options, preserve_fds), "N",                                 \
-          "pass on N descriptors from 3 on" }
+#define COMMON_OPTIONS                                                                                                 \
+        { "bundle",      'b',                                                                                          \
+          OPTION_STRING, offsetof(struct create_options, bundle),                                                      \
+          "FOLDER",      "the folder with config.json (default: here)" },                                              \
+                { "console-socket", 0,                                                                                 \
+                  OPTION_STRING,    offsetof(struct create_options, console_socket),                                   \
+                  "SOCKET",         "Unix socket that gets the terminal's master" },                                   \
+                { "pid-file",    0,                                                                                    \
+                  OPTION_STRING, offsetof(struct create_options, pid_file),                                            \
+                  "FILE",        "write the first process's number to FILE" },                                         \
+                { "no-pivot",  0,                                                                                      \
+                  OPTION_FLAG, offsetof(struct create_options, no_pivot),                                              \
+                  NULL,        "do not use pivot_root, which an initial ramdisk refuses" },                            \
+                { "no-new-keyring",          0, OPTION_FLAG, offsetof(struct create_options, no_new_keyring), NULL,    \
+                  "keep the session keyring" },                                                                        \
+        {                                                                                                              \
+                "preserve-fds", 0, OPTION_NUMBER, offsetof(struct create_options, preserve_fds), "N",                  \
+                        "pass on N descriptors from 3 on"                                                              \
+        }
 
 static const struct option_spec create_table[] = { COMMON_OPTIONS, { NULL } };
 
 static const struct option_spec run_table[] = {
         COMMON_OPTIONS,
         { "detach", 'd', OPTION_FLAG, offsetof(struct create_options, detach), NULL, "do not wait for the container" },
-        { "keep", 0, OPTION_FLAG, offsetof(struct create_options, keep), NULL, "do not delete the container after it ends" },
+        { "keep", 0, OPTION_FLAG, offsetof(struct create_options, keep), NULL,
+          "do not delete the container after it ends" },
         { "no-subreaper", 0, OPTION_FLAG, offsetof(struct create_options, no_subreaper), NULL, NULL },
         { NULL },
 };
@@ -58,15 +65,18 @@ static int count_preserved(int64_t asked, struct container_options *container, s
         container->preserve = (int)asked + (int)listen;
         for (int fd = 3; fd < 3 + container->preserve; fd++)
                 if (fcntl(fd, F_GETFD) < 0)
-                        return error_set(err, -EBADF, "descriptor %d is to be passed on (--preserve-fds, LISTEN_FDS) and not "
-                                         "open", fd);
+                        return error_set(err, -EBADF,
+                                         "descriptor %d is to be passed on (--preserve-fds, LISTEN_FDS) and not "
+                                         "open",
+                                         fd);
         /* What the caller left open by mistake must not reach the container, from now on: CVE-2024-21626. */
         int r = descriptors_seal_from(3 + container->preserve);
         return r < 0 && r != -ENOSYS ? error_code(err, r, "cannot seal descriptors") : 0;
 }
 
 static int parse(const struct global_options *global, const struct command *command, int argc, char **argv,
-                 struct create_options *options, struct container_options *container, const char **id, struct error *err)
+                 struct create_options *options, struct container_options *container, const char **id,
+                 struct error *err)
 {
         char **operands;
         int r = command_parse(command, argc, argv, options, &operands, err);
@@ -86,7 +96,8 @@ static int parse(const struct global_options *global, const struct command *comm
         return count_preserved(options->preserve_fds, container, err);
 }
 
-static int create(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int create(const struct global_options *global, const struct command *command, int argc, char **argv,
+                  struct error *err)
 {
         struct create_options options = { 0 };
         struct container_options container;
@@ -97,7 +108,8 @@ static int create(const struct global_options *global, const struct command *com
         return container_create(id, &container, err);
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         struct create_options options = { 0 };
         struct container_options container;
@@ -120,7 +132,8 @@ static int run(const struct global_options *global, const struct command *comman
         return status;
 }
 
-static int start(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int start(const struct global_options *global, const struct command *command, int argc, char **argv,
+                 struct error *err)
 {
         char **operands;
         int r = command_parse(command, argc, argv, NULL, &operands, err);
@@ -130,14 +143,30 @@ static int start(const struct global_options *global, const struct command *comm
 }
 
 const struct command command_create = {
-        .name = "create", .operands = "ID", .help = "make a container that waits to be started", .options = create_table,
-        .protects = true, .fewest = 1, .most = 1, .run = create,
+        .name = "create",
+        .operands = "ID",
+        .help = "make a container that waits to be started",
+        .options = create_table,
+        .protects = true,
+        .fewest = 1,
+        .most = 1,
+        .run = create,
 };
 const struct command command_run = {
-        .name = "run", .operands = "ID", .help = "make and start a container, and wait for its end", .options = run_table,
-        .protects = true, .fewest = 1, .most = 1, .run = run,
+        .name = "run",
+        .operands = "ID",
+        .help = "make and start a container, and wait for its end",
+        .options = run_table,
+        .protects = true,
+        .fewest = 1,
+        .most = 1,
+        .run = run,
 };
 const struct command command_start = {
-        .name = "start", .operands = "ID", .help = "start the program of a container that was made", .fewest = 1, .most = 1,
+        .name = "start",
+        .operands = "ID",
+        .help = "start the program of a container that was made",
+        .fewest = 1,
+        .most = 1,
         .run = start,
 };

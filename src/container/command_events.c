@@ -16,7 +16,8 @@ struct options {
 
 static const struct option_spec table[] = {
         { "stats", 0, OPTION_FLAG, offsetof(struct options, stats), NULL, "print statistics once" },
-        { "interval", 0, OPTION_TIME, offsetof(struct options, interval), "TIME", "time between statistics (default: 5s)" },
+        { "interval", 0, OPTION_TIME, offsetof(struct options, interval), "TIME",
+          "time between statistics (default: 5s)" },
         { NULL },
 };
 
@@ -69,7 +70,8 @@ static int follow(const struct state *state, const struct cgroup *cgroup, uint64
         }
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         struct options options = { .interval = UINT64_C(5000000000) };
         char **operands;
@@ -94,6 +96,11 @@ static int run(const struct global_options *global, const struct command *comman
 }
 
 const struct command command_events = {
-        .name = "events", .operands = "ID", .help = "print statistics and out-of-memory kills as JSON, a line each",
-        .options = table, .fewest = 1, .most = 1, .run = run,
+        .name = "events",
+        .operands = "ID",
+        .help = "print statistics and out-of-memory kills as JSON, a line each",
+        .options = table,
+        .fewest = 1,
+        .most = 1,
+        .run = run,
 };

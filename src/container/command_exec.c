@@ -27,12 +27,15 @@ static const struct option_spec table[] = {
         { "additional-gids", 'g', OPTION_LIST, offsetof(struct options, groups), "GID", "add a group" },
         { "cap", 'c', OPTION_LIST, offsetof(struct options, capabilities), "CAPABILITY", "add a capability" },
         { "no-new-privs", 0, OPTION_FLAG, offsetof(struct options, no_new_privileges), NULL, "set no_new_privs" },
-        { "apparmor", 0, OPTION_STRING, offsetof(struct options, apparmor), "PROFILE", "confine by an AppArmor profile" },
+        { "apparmor", 0, OPTION_STRING, offsetof(struct options, apparmor), "PROFILE",
+          "confine by an AppArmor profile" },
         { "process-label", 0, OPTION_STRING, offsetof(struct options, label), "LABEL", "SELinux label of the program" },
-        { "pid-file", 0, OPTION_STRING, offsetof(struct options, pid_file), "FILE", "write the program's number to FILE" },
+        { "pid-file", 0, OPTION_STRING, offsetof(struct options, pid_file), "FILE",
+          "write the program's number to FILE" },
         { "console-socket", 0, OPTION_STRING, offsetof(struct options, console_socket), "SOCKET",
           "Unix socket that gets the terminal's master" },
-        { "preserve-fds", 0, OPTION_NUMBER, offsetof(struct options, preserve_fds), "N", "pass on N descriptors from 3 on" },
+        { "preserve-fds", 0, OPTION_NUMBER, offsetof(struct options, preserve_fds), "N",
+          "pass on N descriptors from 3 on" },
         { "cgroup", 0, OPTION_STRING, offsetof(struct options, cgroup), "[CONTROLLERS:]PATH",
           "a control group below the container's" },
         { "ignore-paused", 0, OPTION_FLAG, offsetof(struct options, ignore_paused), NULL,
@@ -80,7 +83,8 @@ static int start(const struct global_options *global, const struct options *opti
         return status;
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         struct options options = { 0 };
         char **operands;
@@ -96,6 +100,13 @@ static int run(const struct global_options *global, const struct command *comman
 }
 
 const struct command command_exec = {
-        .name = "exec", .operands = "ID PROGRAM [ARGUMENT...]", .help = "run a further program in a running container",
-        .options = table, .in_order = true, .protects = true, .fewest = 1, .most = -1, .run = run,
+        .name = "exec",
+        .operands = "ID PROGRAM [ARGUMENT...]",
+        .help = "run a further program in a running container",
+        .options = table,
+        .in_order = true,
+        .protects = true,
+        .fewest = 1,
+        .most = -1,
+        .run = run,
 };

@@ -37,23 +37,25 @@ static json_t *namespace_types(void)
 static json_t *platform(void)
 {
         return json_pack("{s:o, s:o, s:o, s:o, s:{s:b}, s:{s:b}, s:o, s:{s:b, s:b, s:b}, s:{s:{s:b}}, s:{s:b}}",
-                         "namespaces", namespace_types(), "capabilities", capabilities_features(), "cgroup", cgroup_features(),
-                         "seccomp", seccomp_features(), "apparmor", "enabled", 1, "selinux", "enabled", 1, "memoryPolicy",
-                         scheduling_features(), "intelRdt", "enabled", 1, "schemata", 1, "monitoring", 1, "mountExtensions",
-                         "idmap", "enabled", 1, "netDevices", "enabled", 1);
+                         "namespaces", namespace_types(), "capabilities", capabilities_features(), "cgroup",
+                         cgroup_features(), "seccomp", seccomp_features(), "apparmor", "enabled", 1, "selinux",
+                         "enabled", 1, "memoryPolicy", scheduling_features(), "intelRdt", "enabled", 1, "schemata", 1,
+                         "monitoring", 1, "mountExtensions", "idmap", "enabled", 1, "netDevices", "enabled", 1);
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         (void)global;
         char **operands;
         int r = command_parse(command, argc, argv, NULL, &operands, err);
         if (r)
                 return r < 0 ? r : 0;
-        _cleanup_json_ json_t *features = json_pack(
-                "{s:s, s:s, s:o, s:o, s:o, s:{s:s}, s:[]}", "ociVersionMin", "1.0.0", "ociVersionMax", OCI_VERSION, "hooks",
-                hook_names(), "mountOptions", mount_options(), "linux", platform(), "annotations",
-                "io.onggi.runtime.version", ONGGI_VERSION, "potentiallyUnsafeConfigAnnotations");
+        _cleanup_json_ json_t *features =
+                json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s}, s:[]}", "ociVersionMin", "1.0.0", "ociVersionMax",
+                          OCI_VERSION, "hooks", hook_names(), "mountOptions", mount_options(), "linux", platform(),
+                          "annotations", "io.onggi.runtime.version", ONGGI_VERSION,
+                          "potentiallyUnsafeConfigAnnotations");
         _cleanup_free_ char *text = features ? json_dumps(features, JSON_INDENT(2)) : NULL;
         if (!text)
                 return error_memory(err);
@@ -62,6 +64,10 @@ static int run(const struct global_options *global, const struct command *comman
 }
 
 const struct command command_features = {
-        .name = "features", .operands = "", .help = "print what this runtime can do, as JSON", .fewest = 0, .most = 0,
+        .name = "features",
+        .operands = "",
+        .help = "print what this runtime can do, as JSON",
+        .fewest = 0,
+        .most = 0,
         .run = run,
 };

@@ -16,7 +16,8 @@ struct options {
 };
 
 static const struct option_spec table[] = {
-        { "bundle", 'b', OPTION_STRING, offsetof(struct options, bundle), "FOLDER", "where to write it (default: here)" },
+        { "bundle", 'b', OPTION_STRING, offsetof(struct options, bundle), "FOLDER",
+          "where to write it (default: here)" },
         { "rootless", 0, OPTION_FLAG, offsetof(struct options, rootless), NULL, "for an ordinary user" },
         { NULL },
 };
@@ -28,8 +29,8 @@ static json_t *process(void)
         for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
                 json_object_set_new(capabilities, sets[i],
                                     json_pack("[s, s, s]", "CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"));
-        return json_pack("{s:b, s:{s:i, s:i}, s:[s], s:[s, s], s:s, s:o, s:[{s:s, s:i, s:i}], s:b}", "terminal", 1, "user",
-                         "uid", 0, "gid", 0, "args", "sh", "env",
+        return json_pack("{s:b, s:{s:i, s:i}, s:[s], s:[s, s], s:s, s:o, s:[{s:s, s:i, s:i}], s:b}", "terminal", 1,
+                         "user", "uid", 0, "gid", 0, "args", "sh", "env",
                          "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "cwd", "/",
                          "capabilities", capabilities, "rlimits", "type", "RLIMIT_NOFILE", "hard", 1024, "soft", 1024,
                          "noNewPrivileges", 1);
@@ -40,7 +41,8 @@ static json_t *mount(const char *destination, const char *type, const char *sour
         json_t *list = json_array();
         for (const char *at = options; *at; at += at[strcspn(at, ",")] ? strcspn(at, ",") + 1 : strlen(at))
                 json_array_append_new(list, json_stringn(at, strcspn(at, ",")));
-        return json_pack("{s:s, s:s, s:s, s:o}", "destination", destination, "type", type, "source", source, "options", list);
+        return json_pack("{s:s, s:s, s:s, s:o}", "destination", destination, "type", type, "source", source, "options",
+                         list);
 }
 
 static json_t *mounts(bool rootless)
@@ -63,8 +65,9 @@ static json_t *mounts(bool rootless)
 
 static json_t *platform(bool rootless)
 {
-        static const char *const masked[] = { "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                                              "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware",
+        static const char *const masked[] = { "/proc/acpi",        "/proc/asound",        "/proc/kcore",
+                                              "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
+                                              "/proc/timer_stats", "/proc/sched_debug",   "/sys/firmware",
                                               "/proc/scsi" };
         static const char *const fixed[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
         json_t *namespaces = json_array(), *hidden = json_array(), *readonly = json_array();
@@ -79,17 +82,21 @@ static json_t *platform(bool rootless)
         json_t *object = json_pack("{s:o, s:o, s:o}", "namespaces", namespaces, "maskedPaths", hidden, "readonlyPaths",
                                    readonly);
         if (rootless) {
-                json_object_set_new(object, "uidMappings", json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID",
-                                                                     (json_int_t)geteuid(), "size", 1));
-                json_object_set_new(object, "gidMappings", json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID",
-                                                                     (json_int_t)getegid(), "size", 1));
+                json_object_set_new(object, "uidMappings",
+                                    json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)geteuid(),
+                                              "size", 1));
+                json_object_set_new(object, "gidMappings",
+                                    json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)getegid(),
+                                              "size", 1));
         } else {
-                json_object_set_new(object, "resources", json_pack("{s:[{s:b, s:s}]}", "devices", "allow", 0, "access", "rwm"));
+                json_object_set_new(object, "resources",
+                                    json_pack("{s:[{s:b, s:s}]}", "devices", "allow", 0, "access", "rwm"));
         }
         return object;
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         (void)global;
         struct options options = { .bundle = "." };
@@ -97,10 +104,10 @@ static int run(const struct global_options *global, const struct command *comman
         int r = command_parse(command, argc, argv, &options, &operands, err);
         if (r)
                 return r < 0 ? r : 0;
-        _cleanup_json_ json_t *document = json_pack(
-                "{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", OCI_VERSION, "process", process(), "root", "path",
-                "rootfs", "readonly", 1, "hostname", "onggi", "mounts", mounts(options.rootless), "linux",
-                platform(options.rootless));
+        _cleanup_json_ json_t *document =
+                json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", OCI_VERSION, "process", process(),
+                          "root", "path", "rootfs", "readonly", 1, "hostname", "onggi", "mounts",
+                          mounts(options.rootless), "linux", platform(options.rootless));
         _cleanup_free_ char *text = document ? json_dumps(document, JSON_INDENT(4)) : NULL;
         if (!text)
                 return error_memory(err);
@@ -117,6 +124,11 @@ static int run(const struct global_options *global, const struct command *comman
 }
 
 const struct command command_spec = {
-        .name = "spec", .operands = "", .help = "write a config.json to start from", .options = table, .fewest = 0, .most = 0,
+        .name = "spec",
+        .operands = "",
+        .help = "write a config.json to start from",
+        .options = table,
+        .fewest = 0,
+        .most = 0,
         .run = run,
 };

@@ -25,7 +25,8 @@ static int print_json(const json_t *value, size_t flags, struct error *err)
 
 /* ---- state ---- */
 
-static int state(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int state(const struct global_options *global, const struct command *command, int argc, char **argv,
+                 struct error *err)
 {
         char **operands;
         int r = command_parse(command, argc, argv, NULL, &operands, err);
@@ -83,14 +84,15 @@ static void print_table(const json_t *reports)
         json_array_foreach(reports, i, report) {
                 const char *id, *status, *bundle, *created, *owner;
                 int pid;
-                if (!json_unpack(report, "{s:s, s:i, s:s, s:s, s:s, s:s}", "id", &id, "pid", &pid, "status", &status, "bundle",
-                                 &bundle, "created", &created, "owner", &owner))
+                if (!json_unpack(report, "{s:s, s:i, s:s, s:s, s:s, s:s}", "id", &id, "pid", &pid, "status", &status,
+                                 "bundle", &bundle, "created", &created, "owner", &owner))
                         printf("%-20s %-10d %-10s %-40s %-32s %s\n", id, pid, status, bundle, created,
                                *owner ? owner : "root");
         }
 }
 
-static int list(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int list(const struct global_options *global, const struct command *command, int argc, char **argv,
+                struct error *err)
 {
         struct list_options options = { 0 };
         char **operands;
@@ -218,7 +220,8 @@ static int print_processes(char *const *arguments, const pid_t *pids, size_t cou
         return 0;
 }
 
-static int ps(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int ps(const struct global_options *global, const struct command *command, int argc, char **argv,
+              struct error *err)
 {
         struct list_options options = { 0 };
         char **operands;
@@ -238,13 +241,29 @@ static int ps(const struct global_options *global, const struct command *command
 }
 
 const struct command command_state = {
-        .name = "state", .operands = "ID", .help = "print what is known of a container, as JSON", .fewest = 1, .most = 1,
+        .name = "state",
+        .operands = "ID",
+        .help = "print what is known of a container, as JSON",
+        .fewest = 1,
+        .most = 1,
         .run = state,
 };
 const struct command command_list = {
-        .name = "list", .operands = "", .help = "list containers", .options = list_table, .fewest = 0, .most = 0, .run = list,
+        .name = "list",
+        .operands = "",
+        .help = "list containers",
+        .options = list_table,
+        .fewest = 0,
+        .most = 0,
+        .run = list,
 };
 const struct command command_ps = {
-        .name = "ps", .operands = "ID [PS-OPTION...]", .help = "list a container's processes", .options = ps_table,
-        .in_order = true, .fewest = 1, .most = -1, .run = ps,
+        .name = "ps",
+        .operands = "ID [PS-OPTION...]",
+        .help = "list a container's processes",
+        .options = ps_table,
+        .in_order = true,
+        .fewest = 1,
+        .most = -1,
+        .run = ps,
 };

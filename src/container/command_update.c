@@ -12,12 +12,15 @@
 
 struct options {
         const char *resources, *cpuset_cpus, *cpuset_mems, *l3_cache, *memory_bandwidth;
-        const char *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share, *cpu_idle, *cpu_rt_period, *cpu_rt_runtime,
-                *kernel_memory, *kernel_memory_tcp, *memory, *memory_reservation, *memory_swap, *pids_limit;
+        const char *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share, *cpu_idle, *cpu_rt_period,
+                *cpu_rt_runtime, *kernel_memory, *kernel_memory_tcp, *memory, *memory_reservation, *memory_swap,
+                *pids_limit;
 };
 
-#define OPTION(name_, letter_, field, argument_, help_)                                                                         \
-        { name_, letter_, OPTION_STRING, offsetof(struct options, field), argument_, help_ }
+#define OPTION(name_, letter_, field, argument_, help_)                                                                \
+        {                                                                                                              \
+                name_, letter_, OPTION_STRING, offsetof(struct options, field), argument_, help_                       \
+        }
 
 static const struct option_spec table[] = {
         OPTION("resources", 'r', resources, "FILE", "a file with a resources object, - for standard input"),
@@ -76,7 +79,8 @@ static int number_of(const char *option, const char *text, bool size, int64_t *n
                 *number = (int64_t)bytes;
                 return 0;
         }
-        return error_set(err, -EINVAL, "option --%s takes %s, not \"%s\"", option, size ? "a size such as 512m" : "a number", text);
+        return error_set(err, -EINVAL, "option --%s takes %s, not \"%s\"", option,
+                         size ? "a size such as 512m" : "a number", text);
 }
 
 static json_t *from_flags(const struct options *options, struct error *err)
@@ -94,7 +98,8 @@ static json_t *from_flags(const struct options *options, struct error *err)
                         object = json_object();
                         json_object_set_new(resources, members[i].object, object);
                 }
-                json_object_set_new(object, members[i].member, members[i].text ? json_string(text) : json_integer(number));
+                json_object_set_new(object, members[i].member,
+                                    members[i].text ? json_string(text) : json_integer(number));
         }
         return TAKE_PTR(resources);
 }
@@ -132,7 +137,8 @@ static int apply(const struct state *state, const json_t *document, struct error
         return r;
 }
 
-static int run(const struct global_options *global, const struct command *command, int argc, char **argv, struct error *err)
+static int run(const struct global_options *global, const struct command *command, int argc, char **argv,
+               struct error *err)
 {
         struct options options = { 0 };
         char **operands;
@@ -145,17 +151,25 @@ static int run(const struct global_options *global, const struct command *comman
                 return r;
         if (state_status(state) == CONTAINER_STOPPED)
                 return error_set(err, -ESRCH, "cannot update the container %s: it is stopped", operands[0]);
-        _cleanup_json_ json_t *document = options.resources ? from_file(options.resources, err) : from_flags(&options, err);
+        _cleanup_json_ json_t *document =
+                options.resources ? from_file(options.resources, err) : from_flags(&options, err);
         if (!document)
                 return err->code;
         r = apply(state, document, err);
         if (r < 0 || (!options.l3_cache && !options.memory_bandwidth))
                 return r;
-        const struct intel_rdt rdt = { .present = true, .cache = options.l3_cache, .bandwidth = options.memory_bandwidth };
+        const struct intel_rdt rdt = { .present = true,
+                                       .cache = options.l3_cache,
+                                       .bandwidth = options.memory_bandwidth };
         return intel_rdt_apply(&rdt, state->id, state->pid, err);
 }
 
 const struct command command_update = {
-        .name = "update", .operands = "ID", .help = "change the limits of a container", .options = table, .fewest = 1, .most = 1,
+        .name = "update",
+        .operands = "ID",
+        .help = "change the limits of a container",
+        .options = table,
+        .fewest = 1,
+        .most = 1,
         .run = run,
 };

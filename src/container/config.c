@@ -47,7 +47,8 @@ static int parse_annotations(const struct json_at *root, struct config *config)
         return json_failed(root);
 }
 
-static int parse_uts_name(const struct json_at *root, const char *key, const struct namespaces *namespaces, const char **name)
+static int parse_uts_name(const struct json_at *root, const char *key, const struct namespaces *namespaces,
+                          const char **name)
 {
         if (!json_get_string(root, key, name) || !**name)
                 return json_failed(root);
@@ -136,9 +137,9 @@ static int parse_platform(const struct json_at *root, struct config *config)
                 return json_failed(root);
         if (!namespaces_have(&config->namespaces, CLONE_NEWNS))
                 return json_misfit(&namespaces, "must have one of type mount: the host's mounts would change");
-        if (parse_mappings(&at, config) < 0 || parse_time_offsets(&at, config) < 0 || parse_personality(&at, config) < 0 ||
-            scheduling_parse_memory_policy(&at, &config->memory) < 0 || intel_rdt_parse(&at, &config->rdt) < 0 ||
-            network_devices_parse(&at, &config->devices) < 0)
+        if (parse_mappings(&at, config) < 0 || parse_time_offsets(&at, config) < 0 ||
+            parse_personality(&at, config) < 0 || scheduling_parse_memory_policy(&at, &config->memory) < 0 ||
+            intel_rdt_parse(&at, &config->rdt) < 0 || network_devices_parse(&at, &config->devices) < 0)
                 return json_failed(root);
         if (config->devices.count && !namespaces_separate(&config->namespaces, CLONE_NEWNET))
                 return json_misfit(&at, "has netDevices, which need a network namespace of the container's own");

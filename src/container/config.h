@@ -3,9 +3,10 @@
  * config.json of a bundle, read and checked whole before anything is made: OCI runtime-spec 1.0 to 1.3, config.md and
  * config-linux.md.
  *
- * What each member means to the kernel is known by the noun that it configures (program.h, namespace.h, rootfs.h, …); this one
- * reads the document, hands each its part and checks what concerns two of them. It keeps the document, from which most strings
- * borrow, and its bytes, which are copied beside the container's state: edits of the bundle after create have no effect.
+ * What each member means to the kernel is known by the noun that it configures (program.h, namespace.h, rootfs.h, …);
+ * this one reads the document, hands each its part and checks what concerns two of them. It keeps the document, from
+ * which most strings borrow, and its bytes, which are copied beside the container's state: edits of the bundle after
+ * create have no effect.
  */
 #pragma once
 
@@ -60,7 +61,7 @@ struct config {
 
 /* What is read: each purpose pays for what it uses. */
 enum config_parts {
-        CONFIG_PROGRAM = 1,       /* process */
+        CONFIG_PROGRAM = 1, /* process */
         CONFIG_HOOKS = 2,
         CONFIG_ALL = 4 | CONFIG_PROGRAM | CONFIG_HOOKS,
 };

@@ -28,7 +28,8 @@ int console_open(int root, const struct program *program, int *master, int *slav
                 return error_prefix(err, "a terminal needs devpts mounted on /dev/pts");
         struct statfs fs;
         if (fstatfs(fd, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
-                return error_set(err, -EINVAL, "a terminal needs devpts mounted on /dev/pts; what is there is no devpts");
+                return error_set(err, -EINVAL,
+                                 "a terminal needs devpts mounted on /dev/pts; what is there is no devpts");
         int unlocked = 0;
         if (ioctl(fd, TIOCSPTLCK, &unlocked) < 0)
                 return error_errno(err, "cannot unlock the terminal");
@@ -74,14 +75,17 @@ int console_send(int connection, int master, struct error *err)
         if (ioctl(master, TIOCGPTN, &number) < 0)
                 return error_errno(err, "cannot name the terminal");
         char name[32];
-        struct iovec part = { .iov_base = name, .iov_len = (size_t)snprintf(name, sizeof(name), "/dev/pts/%u", number) };
+        struct iovec part = { .iov_base = name,
+                              .iov_len = (size_t)snprintf(name, sizeof(name), "/dev/pts/%u", number) };
         union {
                 struct cmsghdr header;
                 char space[CMSG_SPACE(sizeof(int))];
-        } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
+        } control = { .header = {
+                              .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
         memcpy(CMSG_DATA(&control.header), &master, sizeof(int));
-        struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                                   .msg_controllen = sizeof(control.space) };
+        struct msghdr envelope = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)
+        };
         ssize_t n;
         do
                 n = sendmsg(connection, &envelope, MSG_NOSIGNAL);

@@ -2,8 +2,9 @@
 /*
  * A container's terminal: a pseudo-terminal of the container's own devpts (pty(7)).
  *
- * Its master goes to whoever asked for it: over the engine's --console-socket, or to the foreground runtime, which copies
- * between it and its own terminal. Both ends are had by descriptor alone, so no name inside the image is trusted.
+ * Its master goes to whoever asked for it: over the engine's --console-socket, or to the foreground runtime, which
+ * copies between it and its own terminal. Both ends are had by descriptor alone, so no name inside the image is
+ * trusted.
  */
 #pragma once
 

@@ -160,7 +160,10 @@ static int kill_first_process(const struct state *state, const struct cgroup *cg
         return await_death(process, state->id, err);
 }
 
-/* A creator was killed before it wrote the record: the configuration that it kept says where its control groups would be. */
+/*
+ * A creator was killed before it wrote the record: the configuration that it kept says where its control groups would
+ * be.
+ */
 static int adopt(struct state *state, struct cgroup **cgroup)
 {
         _cleanup_(config) struct config *config = NULL;

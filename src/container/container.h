@@ -2,8 +2,9 @@
 /*
  * The life of a container: create, start, kill, delete (OCI runtime-spec runtime.md, "Lifecycle").
  *
- * Every function takes the container's lock for as long as it works. One that fails leaves things as they were: processes,
- * mounts, control groups and files that it made are gone again, and poststop hooks have run if hooks had begun.
+ * Every function takes the container's lock for as long as it works. One that fails leaves things as they were:
+ * processes, mounts, control groups and files that it made are gone again, and poststop hooks have run if hooks had
+ * begun.
  */
 #pragma once
 
@@ -20,12 +21,15 @@ struct container_options {
         const char *pid_file;       /* NULL: none */
         bool systemd_cgroup, rootless;
         bool no_pivot, no_new_keyring;
-        bool detached;              /* container_run(): nobody holds the terminal's master, so a socket must get it */
-        int preserve;               /* descriptors from 3 on that the program gets besides 0-2 */
-        int listen;                 /* the first so many of them are sockets of systemd's, which the program is told of */
+        bool detached; /* container_run(): nobody holds the terminal's master, so a socket must get it */
+        int preserve;  /* descriptors from 3 on that the program gets besides 0-2 */
+        int listen;    /* the first so many of them are sockets of systemd's, which the program is told of */
 };
 
-/* What is left to the caller of container_run() and container_exec(): the process and, with a terminal, its master (-1 without). */
+/*
+ * What is left to the caller of container_run() and container_exec(): the process and, with a terminal, its master
+ * (-1 without).
+ */
 struct container_running {
         int pidfd, master;
         pid_t pid;
@@ -44,7 +48,10 @@ int container_run(const char *id, const struct container_options *options, struc
 /* Removes a container that was run, after its end. Success if another command has done so. */
 int container_finish(struct container_running *running, struct error *err);
 
-/* Lets the first process go; returns when the program runs. It is an error, without effect, unless the status is created. */
+/*
+ * Lets the first process go; returns when the program runs. It is an error, without effect, unless the status is
+ * created.
+ */
 int container_start(const char *root, const char *id, struct error *err);
 
 /* Sends a signal to the first process, or (`all`) to every process. -ESRCH when it has stopped. */

@@ -56,7 +56,8 @@ static int read_bundle(struct creation *creation, bool waits, struct error *err)
         if (creation->options->console_socket && !terminal)
                 return error_set(err, -EINVAL, "a console socket is of no use: config.json has process.terminal false");
         if ((waits || creation->options->detached) && terminal && !creation->options->console_socket)
-                return error_set(err, -EINVAL, "config.json has process.terminal true: a container that nobody stays with "
+                return error_set(err, -EINVAL,
+                                 "config.json has process.terminal true: a container that nobody stays with "
                                  "needs --console-socket");
         if (creation->options->listen && config->has_program && pass_listeners(creation) < 0)
                 return error_memory(err);
@@ -65,7 +66,8 @@ static int read_bundle(struct creation *creation, bool waits, struct error *err)
 
 static int keep_config(const struct creation *creation, struct error *err)
 {
-        _cleanup_close_ int fd = openat(creation->state->folder, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        _cleanup_close_ int fd =
+                openat(creation->state->folder, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         int r = fd < 0 ? -errno : write_all(fd, creation->config->text, creation->config->length);
         return r < 0 ? error_code(err, r, "cannot keep config.json in %s", creation->options->root) : 0;
 }
@@ -86,11 +88,14 @@ static int open_namespaces(struct creation *creation, struct error *err)
                         return fd;
                 namespaces_adopt(namespaces, CLONE_NEWUSER, fd);
         }
-        return r < 0 ? r : rootfs_open_sources(creation->config->rootfs,
-                                               namespaces_descriptor(namespaces, CLONE_NEWUSER), err);
+        return r < 0 ? r
+                     : rootfs_open_sources(creation->config->rootfs, namespaces_descriptor(namespaces, CLONE_NEWUSER),
+                                           err);
 }
 
-/* Opened for reading and writing: the first process is never without the other end, and a reader shows that it waits. */
+/*
+ * Opened for reading and writing: the first process is never without the other end, and a reader shows that it waits.
+ */
 static int open_fifo(const struct creation *creation, const char *name, int *fd, struct error *err)
 {
         if (mkfifoat(creation->state->folder, name, 0600) < 0 ||
@@ -115,7 +120,8 @@ static int make_cgroup(struct creation *creation, struct error *err)
         if (!creation->state->cgroup)
                 return error_memory(err);
         creation->joins_early = config->mounts_cgroup || config->hooks.counts[HOOK_PRESTART] ||
-                                config->hooks.counts[HOOK_CREATE_RUNTIME] || config->hooks.counts[HOOK_CREATE_CONTAINER];
+                                config->hooks.counts[HOOK_CREATE_RUNTIME] ||
+                                config->hooks.counts[HOOK_CREATE_CONTAINER];
         return 0;
 }
 
@@ -161,7 +167,8 @@ static int tend(struct creation *creation, struct error *err)
         return r < 0 ? r : state_prepare(state, err);
 }
 
-static int run_hooks(const struct creation *creation, enum hook_point point, enum container_status status, struct error *err)
+static int run_hooks(const struct creation *creation, enum hook_point point, enum container_status status,
+                     struct error *err)
 {
         if (!creation->config->hooks.counts[point])
                 return 0;
@@ -191,24 +198,19 @@ static int send_notify(struct creation *creation, int listener, struct error *er
 static int serve(struct creation *creation, const struct message *message, int *fd, int *master, struct error *err)
 {
         switch (message->type) {
-        case MESSAGE_NAMESPACES:
-                return move_devices(creation, err);
+        case MESSAGE_NAMESPACES: return move_devices(creation, err);
         case MESSAGE_HOOKS: {
                 int r = run_hooks(creation, HOOK_PRESTART, CONTAINER_CREATING, err);
                 return r < 0 ? r : run_hooks(creation, HOOK_CREATE_RUNTIME, CONTAINER_CREATING, err);
         }
-        case MESSAGE_NOTIFY:
-                return send_notify(creation, *fd, err);
-        case MESSAGE_TERMINAL:
-                *master = TAKE_FD(*fd);
-                return 0;
-        case MESSAGE_ERROR:
-                return error_set(err, message->code < 0 ? message->code : -EIO, "%s", message->text);
+        case MESSAGE_NOTIFY: return send_notify(creation, *fd, err);
+        case MESSAGE_TERMINAL: *master = TAKE_FD(*fd); return 0;
+        case MESSAGE_ERROR: return error_set(err, message->code < 0 ? message->code : -EIO, "%s", message->text);
         case MESSAGE_END:
                 return error_set(err, -ECHILD, "the first process ended before its program was started%s",
-                                 cgroup_oom_kills(creation->cgroup) ? ": the memory limit is too low (out of memory)" : "");
-        default:
-                return error_set(err, -EPROTO, "the first process sent an unknown message (%d)", message->type);
+                                 cgroup_oom_kills(creation->cgroup) ? ": the memory limit is too low (out of memory)"
+                                                                    : "");
+        default: return error_set(err, -EPROTO, "the first process sent an unknown message (%d)", message->type);
         }
 }
 
@@ -226,7 +228,8 @@ static int accompany(struct creation *creation, int *master, struct error *err)
                 r = serve(creation, &message, &fd, master, err);
                 if (r < 0)
                         return r;
-                if (message.type != MESSAGE_TERMINAL && channel_send(creation->channel[0], MESSAGE_CONTINUE, 0, NULL, -1) < 0)
+                if (message.type != MESSAGE_TERMINAL &&
+                    channel_send(creation->channel[0], MESSAGE_CONTINUE, 0, NULL, -1) < 0)
                         return error_set(err, -ECHILD, "the first process ended before its program was started");
         }
 }
@@ -234,9 +237,10 @@ static int accompany(struct creation *creation, int *master, struct error *err)
 static int finish(struct creation *creation, struct error *err)
 {
         const struct config *config = creation->config;
-        if (config->rootfs && rootfs_has_writable_cgroup(config->rootfs) && config->namespaces.create & CLONE_NEWCGROUP &&
-            config->uids.count) {
-                int r = cgroup_delegate(creation->cgroup, config->uids.ranges[0].host, config->gids.ranges[0].host, err);
+        if (config->rootfs && rootfs_has_writable_cgroup(config->rootfs) &&
+            config->namespaces.create & CLONE_NEWCGROUP && config->uids.count) {
+                int r = cgroup_delegate(creation->cgroup, config->uids.ranges[0].host, config->gids.ranges[0].host,
+                                        err);
                 if (r < 0)
                         return r;
         }
@@ -283,8 +287,8 @@ static int build(struct creation *creation, bool waits, int *master, struct erro
 
 static void creation_release(struct creation *creation)
 {
-        int *const descriptors[] = { &creation->channel[0], &creation->channel[1], &creation->gate, &creation->result,
-                                     &creation->console, &creation->pidfd };
+        int *const descriptors[] = { &creation->channel[0], &creation->channel[1], &creation->gate,
+                                     &creation->result,     &creation->console,    &creation->pidfd };
         for (size_t i = 0; i < ARRAY_SIZE(descriptors); i++)
                 if (*descriptors[i] >= 0)
                         close(TAKE_FD(*descriptors[i]));
@@ -322,8 +326,9 @@ static void creation_undo(struct creation *creation)
 static int creation_open(struct creation *creation, const char *id, const struct container_options *options,
                          struct error *err)
 {
-        *creation = (struct creation){ .options = options, .channel = { -1, -1 }, .gate = -1, .result = -1, .console = -1,
-                                       .pidfd = -1 };
+        *creation = (struct creation){
+                .options = options, .channel = { -1, -1 }, .gate = -1, .result = -1, .console = -1, .pidfd = -1
+        };
         return state_create(options->root, id, &creation->state, err);
 }
 

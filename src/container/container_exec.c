@@ -29,10 +29,10 @@ struct joining {
         const struct exec_options *options;
         struct state *state;
         struct config *config;
-        json_t *document;     /* of --process */
+        json_t *document; /* of --process */
         struct seccomp *seccomp;
         struct cgroup *cgroup;
-        int target;           /* pidfd of the container's first process */
+        int target; /* pidfd of the container's first process */
         bool may_set_groups;
         int channel[2], console;
         pid_t pid;
@@ -105,7 +105,10 @@ static void __attribute__((noreturn)) run(struct joining *joining, int namespace
         _exit(255);
 }
 
-/* The process in between, as for the first process (first_process.c): all namespaces at once, then a child in the pid namespace. */
+/*
+ * The process in between, as for the first process (first_process.c): all namespaces at once, then a child in the pid
+ * namespace.
+ */
 static void __attribute__((noreturn)) stage(struct joining *joining)
 {
         struct error err = { 0 };
@@ -133,7 +136,8 @@ static int start_directly(struct joining *joining, struct error *err)
         _cleanup_close_ int own = -1;
         if (flags & CLONE_NEWPID) {
                 own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-                int r = own < 0 ? error_errno(err, "cannot open the own pid namespace") : enter(joining, CLONE_NEWPID, err);
+                int r = own < 0 ? error_errno(err, "cannot open the own pid namespace")
+                                : enter(joining, CLONE_NEWPID, err);
                 if (r < 0)
                         return r;
         }
@@ -236,7 +240,8 @@ static int join_below(const struct joining *joining, struct error *err)
         if (!guarded)
                 return error_memory(err);
         if (strstr(guarded, "/../"))
-                return error_set(err, -EINVAL, "option --cgroup: \"%s\" leads out of the container's control group", wanted);
+                return error_set(err, -EINVAL, "option --cgroup: \"%s\" leads out of the container's control group",
+                                 wanted);
         _cleanup_json_ json_t *paths = cgroup_paths(joining->cgroup);
         char number[16];
         snprintf(number, sizeof(number), "%d", (int)joining->pid);
@@ -323,10 +328,12 @@ static void joining_release(struct joining *joining)
                 state_close(joining->state);
 }
 
-int container_exec(const char *id, const struct exec_options *options, struct container_running *running, struct error *err)
+int container_exec(const char *id, const struct exec_options *options, struct container_running *running,
+                   struct error *err)
 {
-        struct joining joining = { .options = options, .target = -1, .channel = { -1, -1 }, .console = -1, .pid = -1,
-                                   .pidfd = -1 };
+        struct joining joining = {
+                .options = options, .target = -1, .channel = { -1, -1 }, .console = -1, .pid = -1, .pidfd = -1
+        };
         *running = (struct container_running){ .pidfd = -1, .master = -1 };
         int r = prepare(&joining, id, err);
         if (!r)

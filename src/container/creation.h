@@ -2,9 +2,10 @@
 /*
  * A container in the making: what the runtime and the container's first process share behind container.h.
  *
- * The runtime fills it before the first process is started; the first process works on its copy of the memory. So everything
- * that costs memory or reads the host is done before, and what the first process touches is charged to the container as late
- * as possible: it enters the control groups when all is mounted, unless a mount or a hook must find it there.
+ * The runtime fills it before the first process is started; the first process works on its copy of the memory. So
+ * everything that costs memory or reads the host is done before, and what the first process touches is charged to the
+ * container as late as possible: it enters the control groups when all is mounted, unless a mount or a hook must find
+ * it there.
  */
 #pragma once
 
@@ -24,12 +25,12 @@ struct creation {
         struct config *config;
         struct seccomp *seccomp;
         struct cgroup *cgroup;
-        bool joins_early;  /* enters the control groups before anything is mounted */
-        int channel[2];    /* the runtime's end, the first process's end */
-        int gate, result;  /* FIFOs of a container that waits for `start`; -1: runs at once */
-        int console;       /* connection to the engine's console socket, -1 if none */
-        int pidfd;         /* of the first process */
-        bool began;        /* the first process was started: hooks may have run, poststop hooks must */
+        bool joins_early; /* enters the control groups before anything is mounted */
+        int channel[2];   /* the runtime's end, the first process's end */
+        int gate, result; /* FIFOs of a container that waits for `start`; -1: runs at once */
+        int console;      /* connection to the engine's console socket, -1 if none */
+        int pidfd;        /* of the first process */
+        bool began;       /* the first process was started: hooks may have run, poststop hooks must */
 };
 
 /* Starts the first process. Returns 0 with state->pid and pidfd filled. */

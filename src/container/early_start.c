@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first instructions of onggi-runtime, before the C library's: own_binary.h without the price of starting libc twice.
+ * The first instructions of onggi-runtime, before the C library's: own_binary.h without the price of starting libc
+ * twice.
  *
- * A command that goes into a container executes the program anew. What the first start would set up in a static glibc is thrown
- * away by that, and is most of its cost: it asks the processor for its features by some forty CPUID instructions, each of
- * which leaves a virtual machine (0.3 ms of 0.4 on one). So the linker's entry point is onggi_start, which executes the program
- * anew at once, and in all other cases goes on to libc's _start. Whatever fails here is left to own_binary_protect().
+ * A command that goes into a container executes the program anew. What the first start would set up in a static glibc
+ * is thrown away by that, and is most of its cost: it asks the processor for its features by some forty CPUID
+ * instructions, each of which leaves a virtual machine (0.3 ms of 0.4 on one). So the linker's entry point is
+ * onggi_start, which executes the program anew at once, and in all other cases goes on to libc's _start. Whatever
+ * fails here is left to own_binary_protect().
  *
  * Nothing of libc may be used: no TLS, so no errno and no stack protector; no IFUNC, so no memcpy() or strcmp().
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `exec` runs: the container's own program with the changes that the command line asks for, or the object of a file.
+ * What `exec` runs: the container's own program with the changes that the command line asks for, or the object of a
+ * file.
  */
 #pragma once
 

@@ -64,7 +64,10 @@ static int label(const struct execution *execution, struct error *err)
         return r < 0 ? r : security_label_selinux(execution->proc, execution->program->selinux_label, err);
 }
 
-/* Standard input and output made for the runtime's caller would else be closed to the program's user by name (/dev/stdout). */
+/*
+ * Standard input and output made for the runtime's caller would else be closed to the program's user by name
+ * (/dev/stdout).
+ */
 static void own_standard_descriptors(uid_t uid)
 {
         for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -72,7 +75,10 @@ static void own_standard_descriptors(uid_t uid)
                 if (fstat(fd, &st) < 0 || st.st_uid == uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) ||
                     S_ISREG(st.st_mode))
                         continue;
-                /* A pipe of another user namespace, a read-only file system: the program may still use the descriptor. */
+                /*
+                 * A pipe of another user namespace, a read-only file system: the program may still use the
+                 * descriptor.
+                 */
                 if (fchown(fd, uid, (gid_t)-1) < 0)
                         continue;
         }
@@ -127,8 +133,8 @@ static int examine(const char *path)
 }
 
 /*
- * Why a program cannot be executed, as runc says it: docker tells 126 and 127 apart by "no such file or directory", "permission
- * denied" and "is a directory" in just these letters.
+ * Why a program cannot be executed, as runc says it: docker tells 126 and 127 apart by "no such file or directory",
+ * "permission denied" and "is a directory" in just these letters.
  */
 static int refuse_program(const char *name, const char *path, int code, struct error *err)
 {
@@ -151,7 +157,8 @@ static int find_program(struct execution *execution, struct error *err)
         }
         const char *search = environment_get(execution->program->env, "PATH");
         int failure = -ENOENT;
-        for (const char *part = search ? search : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; part;) {
+        for (const char *part = search ? search : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+             part;) {
                 const char *end = strchr(part, ':');
                 int length = end ? (int)(end - part) : (int)strlen(part);
                 _cleanup_free_ char *path = text_format("%.*s/%s", length ? length : 1, length ? part : ".", name);
@@ -190,10 +197,11 @@ static int become_user(const struct execution *execution, struct error *err)
 {
         const struct program *program = execution->program;
         if (!execution->set_groups && program->group_count)
-                return error_set(err, -EPERM, "process.user.additionalGids cannot be set: setgroups(2) is denied in this "
+                return error_set(err, -EPERM,
+                                 "process.user.additionalGids cannot be set: setgroups(2) is denied in this "
                                  "user namespace");
-        return capabilities_apply(&program->capabilities, program->uid, program->gid, program->groups, program->group_count,
-                                  execution->set_groups, err);
+        return capabilities_apply(&program->capabilities, program->uid, program->gid, program->groups,
+                                  program->group_count, execution->set_groups, err);
 }
 
 int execution_prepare(struct execution *execution, struct error *err)
@@ -245,7 +253,10 @@ int execution_prepare(struct execution *execution, struct error *err)
 int execution_finish(struct execution *execution, struct error *err)
 {
         const struct program *program = execution->program;
-        /* The runtime has no handlers, but may have been started with signals ignored, as the real-time ones never are. */
+        /*
+         * The runtime has no handlers, but may have been started with signals ignored, as the real-time ones never
+         * are.
+         */
         for (int signal = 1; signal < SIGSYS + 1; signal++)
                 if (signal != SIGKILL && signal != SIGSTOP)
                         sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);

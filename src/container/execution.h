@@ -2,11 +2,12 @@
 /*
  * From a process inside the container to its program: one order of steps for the first process and for `exec`.
  *
- * execution_prepare() does all that can fail for a reason that the caller of create should hear; execution_finish() does what
- * must come last and executes. Between the two the first process waits to be started. A step's place is where it is because:
- * the terminal and the keyring need the runtime's rights; limits come before the user changes, or raising them fails; a seccomp
- * filter without no_new_privs needs CAP_SYS_ADMIN and so precedes the change of user, with no_new_privs it comes after all
- * else, because it need not allow what the steps before it call; the program is looked up as its user.
+ * execution_prepare() does all that can fail for a reason that the caller of create should hear; execution_finish()
+ * does what must come last and executes. Between the two the first process waits to be started. A step's place is
+ * where it is because: the terminal and the keyring need the runtime's rights; limits come before the user changes,
+ * or raising them fails; a seccomp filter without no_new_privs needs CAP_SYS_ADMIN and so precedes the change of
+ * user, with no_new_privs it comes after all else, because it need not allow what the steps before it call; the
+ * program is looked up as its user.
  */
 #pragma once
 
@@ -19,19 +20,19 @@
 struct execution {
         const char *id;
         struct program *program;
-        const struct seccomp *seccomp; /* NULL: no filter */
+        const struct seccomp *seccomp;   /* NULL: no filter */
         const struct scheduling *memory; /* linux.memoryPolicy, or NULL */
         bool has_personality;
         unsigned long personality;
-        bool set_groups;               /* false where setgroups(2) is denied */
-        bool keyring;                  /* a session keyring of the container's own */
-        int proc;                      /* the host's /proc for security labels; -1 where the program has none */
-        int terminal;                  /* slave; -1: keep standard input and output */
-        int preserve;                  /* descriptors from 3 on that the program gets */
-        int channel;                   /* to the runtime, for seccomp's listener */
-        int report;                    /* where a failure goes: close-on-exec */
+        bool set_groups; /* false where setgroups(2) is denied */
+        bool keyring;    /* a session keyring of the container's own */
+        int proc;        /* the host's /proc for security labels; -1 where the program has none */
+        int terminal;    /* slave; -1: keep standard input and output */
+        int preserve;    /* descriptors from 3 on that the program gets */
+        int channel;     /* to the runtime, for seccomp's listener */
+        int report;      /* where a failure goes: close-on-exec */
 
-        char *path;                    /* found by execution_prepare() */
+        char *path; /* found by execution_prepare() */
 };
 
 /* Opens execution->proc if the program needs it: before the container's root is entered. */

@@ -20,19 +20,19 @@
 #include "container/execution.h"
 
 /*
- * How the first process comes to be
- * ---------------------------------
- * Without a user namespace one clone3(2) makes it with all new namespaces. Joined ones are entered afterwards, but for the pid
- * namespace, which only a child can be in: the runtime enters it "for children" and returns.
+ * How the first process comes to be.
  *
- * With a user namespace that is not enough. Everything else must be owned by the user namespace, and made with its numbers
- * mapped: ipc's mqueue file system, for one, takes the number of its maker, who has none inside while the maps are empty. So the
- * user namespace is made and mapped first (id_map.h) and then joined like one given by path. That takes a process in between,
- * which joins, becomes its root, and makes the first process as a sibling (CLONE_PARENT): the runtime stays the parent, which
- * alone can wait for it.
+ * Without a user namespace one clone3(2) makes it with all new namespaces. Joined ones are entered afterwards, but for
+ * the pid namespace, which only a child can be in: the runtime enters it "for children" and returns.
  *
- * The time namespace is the exception: its offsets can be written only while nobody is in it, so it is unshared, written and
- * then entered. The cgroup namespace is unshared when the process is where its root shall be.
+ * With a user namespace that is not enough. Everything else must be owned by the user namespace, and made with its
+ * numbers mapped: ipc's mqueue file system, for one, takes the number of its maker, who has none inside while the
+ * maps are empty. So the user namespace is made and mapped first (id_map.h) and then joined like one given by path.
+ * That takes a process in between, which joins, becomes its root, and makes the first process as a sibling
+ * (CLONE_PARENT): the runtime stays the parent, which alone can wait for it.
+ *
+ * The time namespace is the exception: its offsets can be written only while nobody is in it, so it is unshared,
+ * written and then entered. The cgroup namespace is unshared when the process is where its root shall be.
  */
 
 /* Those that clone3(2) makes; the rest is the first process's own work. */
@@ -75,10 +75,12 @@ static void __attribute__((noreturn)) stage(struct creation *creation)
 static int explain_clone(const struct creation *creation, struct error *err)
 {
         if (errno == EPERM && geteuid())
-                return error_set(err, -EPERM, "cannot make the container's namespaces: an ordinary user needs a user namespace "
+                return error_set(err, -EPERM,
+                                 "cannot make the container's namespaces: an ordinary user needs a user namespace "
                                  "in linux.namespaces");
         if (errno == ENOSPC)
-                return error_set(err, -ENOSPC, "cannot make the container's namespaces: a limit in /proc/sys/user is reached");
+                return error_set(err, -ENOSPC,
+                                 "cannot make the container's namespaces: a limit in /proc/sys/user is reached");
         (void)creation;
         return error_errno(err, "cannot start the first process");
 }
@@ -154,7 +156,8 @@ static int enter_time(const struct config *config, struct error *err)
                 text_printf(&lines, "monotonic %lld %u\n", (long long)config->monotonic.seconds,
                             config->monotonic.nanoseconds);
         if (config->boottime.present)
-                text_printf(&lines, "boottime %lld %u\n", (long long)config->boottime.seconds, config->boottime.nanoseconds);
+                text_printf(&lines, "boottime %lld %u\n", (long long)config->boottime.seconds,
+                            config->boottime.nanoseconds);
         if (text_failed(&lines))
                 return error_memory(err);
         /* Files below /proc/self belong to the host's root as long as the process is closed to others. */
@@ -219,7 +222,8 @@ static int open_terminal(const struct creation *creation, int *slave, struct err
         if (!creation->config->has_program || !creation->config->program.terminal)
                 return 0;
         _cleanup_close_ int master = -1;
-        int r = console_open(rootfs_directory(creation->config->rootfs), &creation->config->program, &master, slave, err);
+        int r = console_open(rootfs_directory(creation->config->rootfs), &creation->config->program, &master, slave,
+                             err);
         if (!r)
                 r = rootfs_bind_console(creation->config->rootfs, *slave, err);
         if (r < 0)
@@ -268,8 +272,9 @@ static int build(const struct creation *creation, int *slave, struct error *err)
 }
 
 /*
- * A process that waits, maybe for days, keeps nothing of the host open but the two FIFOs: folders of the host in the hands of a
- * container's process are a way out (CVE-2016-9962, CVE-2024-21626), and a copy of the state's descriptor would hold its lock.
+ * A process that waits, maybe for days, keeps nothing of the host open but the two FIFOs: folders of the host in the
+ * hands of a container's process are a way out (CVE-2016-9962, CVE-2024-21626), and a copy of the state's descriptor
+ * would hold its lock.
  */
 static void close_others(const struct creation *creation)
 {
@@ -301,7 +306,8 @@ static int wait_for_start(const struct creation *creation, struct error *err)
 static int live(struct creation *creation, struct execution *execution, struct error *err)
 {
         struct config *config = creation->config;
-        execution->set_groups = !namespaces_have(&config->namespaces, CLONE_NEWUSER) || execution_may_set_groups("self");
+        execution->set_groups =
+                !namespaces_have(&config->namespaces, CLONE_NEWUSER) || execution_may_set_groups("self");
         int r = config->has_program ? execution_open_proc(execution, err) : 0;
         if (!r)
                 r = build(creation, &execution->terminal, err);

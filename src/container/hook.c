@@ -117,7 +117,10 @@ static int64_t milliseconds_now(void)
         return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Reads what the hook writes until it ends; the first bytes are kept for an error. Returns -ETIMEDOUT past the deadline. */
+/*
+ * Reads what the hook writes until it ends; the first bytes are kept for an error. Returns -ETIMEDOUT past the
+ * deadline.
+ */
 static int follow(int pidfd, int output, int timeout, char *said, size_t room)
 {
         int64_t deadline = milliseconds_now() + timeout * 1000LL;

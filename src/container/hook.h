@@ -2,8 +2,9 @@
 /*
  * Hooks: programs of the host (or, startContainer, of the image) that run at fixed points of a container's life.
  *
- * OCI runtime-spec config.md "POSIX-platform Hooks". Each gets the container's state as JSON on standard input, runs with its
- * own environment only, and is killed when its timeout passes. The lists borrow their strings from the document.
+ * OCI runtime-spec config.md "POSIX-platform Hooks". Each gets the container's state as JSON on standard input, runs
+ * with its own environment only, and is killed when its timeout passes. The lists borrow their strings from the
+ * document.
  */
 #pragma once
 
@@ -43,7 +44,7 @@ void hooks_free(struct hooks *hooks);
 const char *hook_point_name(enum hook_point point);
 
 /*
- * Runs the list of one point in order with `state` on standard input. The first that fails ends it, with what the hook wrote in
- * the error; for HOOK_POSTSTOP a failure is logged as a warning, the rest run, and 0 is returned.
+ * Runs the list of one point in order with `state` on standard input. The first that fails ends it, with what the
+ * hook wrote in the error; for HOOK_POSTSTOP a failure is logged as a warning, the rest run, and 0 is returned.
  */
 int hooks_run(const struct hooks *hooks, enum hook_point point, const json_t *state, struct error *err);

@@ -81,7 +81,8 @@ static int write_directly(pid_t pid, const char *file, const struct id_map *map,
         return data ? file_poke(AT_FDCWD, path, data, err) : error_memory(err);
 }
 
-static int write_by_helper(pid_t pid, const char *helper, const char *ranges_file, const struct id_map *map, struct error *err)
+static int write_by_helper(pid_t pid, const char *helper, const char *ranges_file, const struct id_map *map,
+                           struct error *err)
 {
         _cleanup_list_ char **argv = NULL;
         int r = list_append(&argv, helper);
@@ -107,7 +108,8 @@ static int write_by_helper(pid_t pid, const char *helper, const char *ranges_fil
         if (r < 0)
                 return error_code(err, r, "cannot wait for %s", helper);
         if (status)
-                return error_set(err, -EPERM, "%s refused the mapping; see what %s allows this user", helper, ranges_file);
+                return error_set(err, -EPERM, "%s refused the mapping; see what %s allows this user", helper,
+                                 ranges_file);
         return 0;
 }
 

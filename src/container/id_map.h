@@ -22,7 +22,10 @@ struct id_map {
         size_t count;
 };
 
-/* Reads a list of {containerID, hostID, size}; absent gives an empty map. Empty, overflowing and overlapping ranges are misfits. */
+/*
+ * Reads a list of {containerID, hostID, size}; absent gives an empty map. Empty, overflowing and overlapping ranges
+ * are misfits.
+ */
 int id_map_parse(const struct json_at *array, struct id_map *map);
 void id_map_free(struct id_map *map);
 
@@ -30,7 +33,8 @@ void id_map_free(struct id_map *map);
 bool id_map_holds(const struct id_map *map, uint32_t container);
 
 /*
- * Makes a user namespace with these mappings. Without privilege, newuidmap and newgidmap write what the kernel would refuse,
- * and setgroups(2) is denied where groups could only be mapped that way. Returns a descriptor of the namespace.
+ * Makes a user namespace with these mappings. Without privilege, newuidmap and newgidmap write what the kernel would
+ * refuse, and setgroups(2) is denied where groups could only be mapped that way. Returns a descriptor of the
+ * namespace.
  */
 int user_namespace_create(const struct id_map *uids, const struct id_map *gids, struct error *err);

@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 #define RESCTRL_FOLDER "/sys/fs/resctrl"
-#define RESCTRL_MAGIC 0x7655821
+#define RESCTRL_MAGIC  0x7655821
 
 int intel_rdt_parse(const struct json_at *platform, struct intel_rdt *rdt)
 {
@@ -28,7 +28,8 @@ int intel_rdt_parse(const struct json_at *platform, struct intel_rdt *rdt)
         if (json_failed(&at))
                 return json_failed(&at);
         struct json_at class = json_get(&at, "closID");
-        if (rdt->class && (!*rdt->class || strchr(rdt->class, '/') || !strcmp(rdt->class, ".") || !strcmp(rdt->class, "..")))
+        if (rdt->class &&
+            (!*rdt->class || strchr(rdt->class, '/') || !strcmp(rdt->class, ".") || !strcmp(rdt->class, "..")))
                 return json_misfit(&class, "is \"%s\", which is not the name of a folder", rdt->class);
         if (rdt->bandwidth && strchr(rdt->bandwidth, '\n'))
                 return json_misfit(&at, "has a memBwSchema of more than one line");
@@ -66,8 +67,8 @@ int intel_rdt_apply(const struct intel_rdt *rdt, const char *id, pid_t pid, stru
         if (!rdt->present)
                 return 0;
         if (!is_mounted())
-                return error_set(err, -EOPNOTSUPP, "linux.intelRdt needs a processor with RDT and resctrl mounted on %s",
-                                 RESCTRL_FOLDER);
+                return error_set(err, -EOPNOTSUPP,
+                                 "linux.intelRdt needs a processor with RDT and resctrl mounted on %s", RESCTRL_FOLDER);
         const char *name = rdt->class ? rdt->class : id;
         bool has_schema = rdt->cache || rdt->bandwidth || rdt->schemata;
         _cleanup_free_ char *path = text_format("%s/%s", RESCTRL_FOLDER, name);

@@ -21,7 +21,10 @@ struct intel_rdt {
 int intel_rdt_parse(const struct json_at *platform, struct intel_rdt *rdt);
 void intel_rdt_free(struct intel_rdt *rdt);
 
-/* Makes (or, for a closID without schema, uses) the group and moves the process in. -EOPNOTSUPP where resctrl is not mounted. */
+/*
+ * Makes (or, for a closID without schema, uses) the group and moves the process in. -EOPNOTSUPP where resctrl is not
+ * mounted.
+ */
 int intel_rdt_apply(const struct intel_rdt *rdt, const char *id, pid_t pid, struct error *err);
 /* Removes what intel_rdt_apply() made for the container `id`: nothing where the group has a closID of its own. */
 int intel_rdt_remove(const char *id, struct error *err);

@@ -2,8 +2,8 @@
 /*
  * The runtime's log: the file that an engine names with --log and reads when a command failed.
  *
- * One line a message, {"level":"error","msg":…,"time":…} or runc's text form. There is one log a process, for warnings come
- * from callbacks that have no argument to carry it.
+ * One line a message, {"level":"error","msg":…,"time":…} or runc's text form. There is one log a process, for
+ * warnings come from callbacks that have no argument to carry it.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /*
- * `path` NULL: warnings go to stderr and errors are left to main(). Otherwise lines are appended to that file, made 0600 where
- * missing; "/dev/stderr" works. Messages of level debug are dropped unless `debug`.
+ * `path` NULL: warnings go to stderr and errors are left to main(). Otherwise lines are appended to that file, made
+ * 0600 where missing; "/dev/stderr" works. Messages of level debug are dropped unless `debug`.
  */
 int log_open(const char *path, bool json, bool debug, struct error *err);
 

@@ -17,7 +17,8 @@ static const struct option_spec global_table[] = {
         { "root", 0, OPTION_STRING, offsetof(struct global_options, root), "FOLDER",
           "state of all containers (default: /run/onggi/runtime, or below $XDG_RUNTIME_DIR)" },
         { "log", 0, OPTION_STRING, offsetof(struct global_options, log), "FILE", "append warnings and errors to FILE" },
-        { "log-format", 0, OPTION_STRING, offsetof(struct global_options, log_format), "FORMAT", "text (default) or json" },
+        { "log-format", 0, OPTION_STRING, offsetof(struct global_options, log_format), "FORMAT",
+          "text (default) or json" },
         { "debug", 0, OPTION_FLAG, offsetof(struct global_options, debug), NULL, "log more" },
         { "systemd-cgroup", 0, OPTION_FLAG, offsetof(struct global_options, systemd_cgroup), NULL,
           "linux.cgroupsPath is \"slice:prefix:name\"" },
@@ -29,8 +30,8 @@ static const struct option_spec global_table[] = {
 static const struct option_spec *const global_tables[] = { global_table, NULL };
 
 static const struct command *const commands[] = {
-        &command_create, &command_start, &command_run,    &command_exec,     &command_state,  &command_list,
-        &command_ps,     &command_kill,  &command_delete, &command_pause,    &command_resume, &command_update,
+        &command_create, &command_start, &command_run,      &command_exec,       &command_state,   &command_list,
+        &command_ps,     &command_kill,  &command_delete,   &command_pause,      &command_resume,  &command_update,
         &command_events, &command_spec,  &command_features, &command_checkpoint, &command_restore,
 };
 
@@ -45,7 +46,8 @@ static void print_help(void)
         options_help(global_tables, stdout);
 }
 
-int command_parse(const struct command *command, int argc, char **argv, void *target, char ***operands, struct error *err)
+int command_parse(const struct command *command, int argc, char **argv, void *target, char ***operands,
+                  struct error *err)
 {
         static const struct option_spec none[] = { { NULL } };
         const struct option_spec *tables[] = { command->options ? command->options : none, NULL };
@@ -91,7 +93,8 @@ static int settle(struct global_options *global, char **root, struct error *err)
         if (global->root && *global->root)
                 return 0;
         const char *own = getenv("XDG_RUNTIME_DIR");
-        *root = global->ordinary_user && own && *own ? text_format("%s/onggi/runtime", own) : strdup("/run/onggi/runtime");
+        *root = global->ordinary_user && own && *own ? text_format("%s/onggi/runtime", own)
+                                                     : strdup("/run/onggi/runtime");
         global->root = *root;
         return *root ? 0 : error_memory(err);
 }

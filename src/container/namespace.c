@@ -11,14 +11,9 @@
 #include <unistd.h>
 
 const struct namespace_kind namespace_kinds[NAMESPACE_KINDS] = {
-        { CLONE_NEWUSER, "user", "user" },
-        { CLONE_NEWIPC, "ipc", "ipc" },
-        { CLONE_NEWUTS, "uts", "uts" },
-        { CLONE_NEWNET, "network", "net" },
-        { CLONE_NEWPID, "pid", "pid" },
-        { CLONE_NEWCGROUP, "cgroup", "cgroup" },
-        { CLONE_NEWTIME, "time", "time" },
-        { CLONE_NEWNS, "mount", "mnt" },
+        { CLONE_NEWUSER, "user", "user" },  { CLONE_NEWIPC, "ipc", "ipc" },  { CLONE_NEWUTS, "uts", "uts" },
+        { CLONE_NEWNET, "network", "net" }, { CLONE_NEWPID, "pid", "pid" },  { CLONE_NEWCGROUP, "cgroup", "cgroup" },
+        { CLONE_NEWTIME, "time", "time" },  { CLONE_NEWNS, "mount", "mnt" },
 };
 
 void namespaces_init(struct namespaces *namespaces)

@@ -2,8 +2,8 @@
 /*
  * The namespaces of a container: which are made, which are joined by path, which stay the runtime's own.
  *
- * OCI runtime-spec config-linux.md "Namespaces"; namespaces(7). Kinds are named by their CLONE_NEW… bit. Paths borrow from the
- * document; descriptors belong to the struct.
+ * OCI runtime-spec config-linux.md "Namespaces"; namespaces(7). Kinds are named by their CLONE_NEW… bit. Paths borrow
+ * from the document; descriptors belong to the struct.
  */
 #pragma once
 
@@ -15,10 +15,10 @@
 enum { NAMESPACE_KINDS = 8 };
 
 struct namespaces {
-        int create;                          /* bits of those to be made */
-        int join;                            /* bits of those joined by path */
-        const char *paths[NAMESPACE_KINDS];  /* in the order of namespace_kinds[] */
-        int fds[NAMESPACE_KINDS];            /* -1 where not open */
+        int create;                         /* bits of those to be made */
+        int join;                           /* bits of those joined by path */
+        const char *paths[NAMESPACE_KINDS]; /* in the order of namespace_kinds[] */
+        int fds[NAMESPACE_KINDS];           /* -1 where not open */
 };
 
 struct namespace_kind {

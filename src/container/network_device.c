@@ -91,7 +91,8 @@ static void attribute(struct request *request, unsigned short type, const void *
 static struct request link_request(const char *name)
 {
         struct request request = {
-                .header = { .nlmsg_type = RTM_NEWLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+                .header = { .nlmsg_type = RTM_NEWLINK,
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
                             .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)) },
                 .link = { .ifi_index = (int)if_nametoindex(name) },
         };
@@ -127,8 +128,8 @@ struct address {
 static void note_address(const struct nlmsghdr *message, unsigned index, struct address *list, size_t *count)
 {
         const struct ifaddrmsg *header = NLMSG_DATA(message);
-        if (header->ifa_index != index || header->ifa_scope != RT_SCOPE_UNIVERSE || !(header->ifa_flags & IFA_F_PERMANENT) ||
-            *count == ADDRESSES_MAX)
+        if (header->ifa_index != index || header->ifa_scope != RT_SCOPE_UNIVERSE ||
+            !(header->ifa_flags & IFA_F_PERMANENT) || *count == ADDRESSES_MAX)
                 return;
         struct address found = { .header = *header };
         int left = (int)IFA_PAYLOAD(message);
@@ -150,7 +151,8 @@ static void note_address(const struct nlmsghdr *message, unsigned index, struct 
 static int read_addresses(int socket, unsigned index, struct address *list, size_t *count)
 {
         struct request request = {
-                .header = { .nlmsg_type = RTM_GETADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                .header = { .nlmsg_type = RTM_GETADDR,
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
                             .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)) },
         };
         if (send(socket, &request, request.header.nlmsg_len, 0) < 0)
@@ -175,7 +177,8 @@ static int read_addresses(int socket, unsigned index, struct address *list, size
 static int add_address(int socket, unsigned index, const struct address *address)
 {
         struct request request = {
-                .header = { .nlmsg_type = RTM_NEWADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
+                .header = { .nlmsg_type = RTM_NEWADDR,
+                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
                             .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)) },
                 .address = address->header,
         };
@@ -197,7 +200,8 @@ static int open_socket(struct error *err)
 static int index_inside(int inside, const char *name, unsigned *index)
 {
         struct request request = {
-                .header = { .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST,
+                .header = { .nlmsg_type = RTM_GETLINK,
+                            .nlmsg_flags = NLM_F_REQUEST,
                             .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)) },
         };
         attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * linux.netDevices: interfaces of the host that move into the container's network namespace, with their global addresses
- * (OCI runtime-spec 1.3 config-linux.md, "Network Devices"; rtnetlink(7)). The kernel moves physical ones back when it ends.
+ * linux.netDevices: interfaces of the host that move into the container's network namespace, with their global
+ * addresses (OCI runtime-spec 1.3 config-linux.md, "Network Devices"; rtnetlink(7)). The kernel moves physical ones
+ * back when it ends.
  */
 #pragma once
 
@@ -12,7 +13,7 @@
 #include "base/json.h"
 
 struct network_device {
-        const char *host; /* its name now; borrowed */
+        const char *host;    /* its name now; borrowed */
         char name[IFNAMSIZ]; /* its name inside */
 };
 
@@ -25,5 +26,7 @@ struct network_devices {
 int network_devices_parse(const struct json_at *platform, struct network_devices *devices);
 void network_devices_free(struct network_devices *devices);
 
-/* Moves them from the caller's network namespace into that of `netns`, sets their addresses again and brings them up. */
+/*
+ * Moves them from the caller's network namespace into that of `netns`, sets their addresses again and brings them up.
+ */
 int network_devices_move(const struct network_devices *devices, int netns, struct error *err);

@@ -27,7 +27,8 @@ int oom_score_lend(const struct program *program, bool lenient, struct oom_score
         before->text[0] = 0;
         if (!lenient || (errno != EACCES && errno != EPERM))
                 return error_errno(err, "cannot set process.oomScoreAdj to %s", text);
-        log_write(LOG_LEVEL_WARNING, "process.oomScoreAdj %s is not for an ordinary user to set; it stays as it is", text);
+        log_write(LOG_LEVEL_WARNING, "process.oomScoreAdj %s is not for an ordinary user to set; it stays as it is",
+                  text);
         return 0;
 }
 

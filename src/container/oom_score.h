@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * process.oomScoreAdj: the runtime takes it on for the moment in which it starts the program's process, which inherits it.
+ * process.oomScoreAdj: the runtime takes it on for the moment in which it starts the program's process, which
+ * inherits it.
  *
- * The process itself could not lower it any more from inside a user namespace, and its files in /proc are closed to the runtime
- * of an ordinary user.
+ * The process itself could not lower it any more from inside a user namespace, and its files in /proc are closed to
+ * the runtime of an ordinary user.
  */
 #pragma once
 

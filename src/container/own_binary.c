@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-#define OWN "/proc/self/exe"
+#define OWN   "/proc/self/exe"
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static bool is_protected(void)

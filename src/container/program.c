@@ -39,7 +39,10 @@ int program_limit_from_name(const char *name)
         return -1;
 }
 
-/* An rlimit in JSON: the unsigned 64-bit "unlimited" overflows jansson's integers and arrives as -1, or as a real number. */
+/*
+ * An rlimit in JSON: the unsigned 64-bit "unlimited" overflows jansson's integers and arrives as -1, or as a real
+ * number.
+ */
 static rlim_t limit_value(const struct json_at *object, const char *key)
 {
         struct json_at at = json_get(object, key);

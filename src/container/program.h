@@ -2,8 +2,8 @@
 /*
  * The program that a container's process becomes: the object "process" of the OCI runtime-spec (config.md, "Process").
  *
- * Read from config.json, from the file of `exec --process`, or made by `exec` from the container's own with changes. Strings
- * borrow from the document unless owned lists; program_free() releases the lists.
+ * Read from config.json, from the file of `exec --process`, or made by `exec` from the container's own with changes.
+ * Strings borrow from the document unless owned lists; program_free() releases the lists.
  */
 #pragma once
 

@@ -21,8 +21,12 @@ struct named {
 };
 
 static const struct named policies[] = {
-        { "SCHED_OTHER", SCHED_NORMAL }, { "SCHED_FIFO", SCHED_FIFO }, { "SCHED_RR", SCHED_RR },
-        { "SCHED_BATCH", SCHED_BATCH },  { "SCHED_IDLE", SCHED_IDLE }, { "SCHED_DEADLINE", SCHED_DEADLINE },
+        { "SCHED_OTHER", SCHED_NORMAL },
+        { "SCHED_FIFO", SCHED_FIFO },
+        { "SCHED_RR", SCHED_RR },
+        { "SCHED_BATCH", SCHED_BATCH },
+        { "SCHED_IDLE", SCHED_IDLE },
+        { "SCHED_DEADLINE", SCHED_DEADLINE },
         { "SCHED_ISO", 4 /* reserved by the kernel, which refuses it */ },
         { NULL },
 };
@@ -84,7 +88,8 @@ static int parse_flags(const struct json_at *object, const struct named *table, 
 }
 
 /* "0-3,8" into bits below `limit` of the words at `bits`. */
-static int parse_list(const struct json_at *object, const char *key, unsigned long limit, unsigned long *bits, bool *present)
+static int parse_list(const struct json_at *object, const char *key, unsigned long limit, unsigned long *bits,
+                      bool *present)
 {
         const char *string = NULL;
         if (!json_get_string(object, key, &string) || !*string)
@@ -135,7 +140,8 @@ static int parse_scheduler(const struct json_at *at, struct scheduling *scheduli
                 return json_misfit(at, "has a nice value, which %s does not know", policy);
         if (has_priority && priority && !real_time)
                 return json_misfit(at, "has a priority, which only SCHED_FIFO and SCHED_RR know");
-        if (has_deadline && (attributes->runtime | attributes->deadline | attributes->period) && value != SCHED_DEADLINE)
+        if (has_deadline && (attributes->runtime | attributes->deadline | attributes->period) &&
+            value != SCHED_DEADLINE)
                 return json_misfit(at, "has runtime, deadline or period, which only SCHED_DEADLINE knows");
         attributes->size = sizeof(*attributes);
         attributes->policy = (uint32_t)value;

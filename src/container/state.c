@@ -36,8 +36,10 @@ int container_check_id(const char *id, struct error *err)
                 good = isalnum((unsigned char)id[i]) || strchr("+-_.", id[i]);
         if (good)
                 return 0;
-        return error_set(err, -EINVAL, "invalid container id \"%.64s\": it has 1 to 255 letters, digits and \"+-_.\", and a "
-                         "letter or digit first", id);
+        return error_set(err, -EINVAL,
+                         "invalid container id \"%.64s\": it has 1 to 255 letters, digits and \"+-_.\", and a "
+                         "letter or digit first",
+                         id);
 }
 
 /* ---- the folder ---- */
@@ -68,7 +70,10 @@ void state_close(struct state *state)
         free(state);
 }
 
-/* gmtime(3) would read the host's time zone first: seven system calls for nothing. Algorithm: Howard Hinnant, civil_from_days. */
+/*
+ * gmtime(3) would read the host's time zone first: seven system calls for nothing. Algorithm: Howard Hinnant,
+ * civil_from_days.
+ */
 static void now_as_text(char text[static 64])
 {
         struct timespec now;
@@ -79,7 +84,8 @@ static void now_as_text(char text[static 64])
         long day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         long shifted = (5 * day_of_year + 2) / 153, month = shifted < 10 ? shifted + 3 : shifted - 9;
         snprintf(text, 64, "%04ld-%02ld-%02ldT%02ld:%02ld:%02ld.%09ldZ", era * 400 + year_of_era + (month <= 2), month,
-                 day_of_year - (153 * shifted + 2) / 5 + 1, seconds / 3600, seconds / 60 % 60, seconds % 60, now.tv_nsec);
+                 day_of_year - (153 * shifted + 2) / 5 + 1, seconds / 3600, seconds / 60 % 60, seconds % 60,
+                 now.tv_nsec);
 }
 
 static bool is_linked(int folder)
@@ -105,9 +111,8 @@ int state_create(const char *root, const char *id, struct state **state, struct 
                                                : error_errno(err, "cannot create %s/%s", root, id);
                 made->folder = openat(made->root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
                 /* Another command may see the empty folder first and remove it as a killed creator's. */
-        } while ((made->folder < 0 && errno == ENOENT) ||
-                 (made->folder >= 0 && !flock(made->folder, LOCK_EX) && !is_linked(made->folder) &&
-                  !close(TAKE_FD(made->folder))));
+        } while ((made->folder < 0 && errno == ENOENT) || (made->folder >= 0 && !flock(made->folder, LOCK_EX) &&
+                                                           !is_linked(made->folder) && !close(TAKE_FD(made->folder))));
         if (made->folder < 0)
                 return error_errno(err, "cannot open %s/%s", root, id);
         made->locked = true;
@@ -251,16 +256,19 @@ int state_describe(struct state *state, const struct config *config, const char 
 
 int state_prepare(const struct state *state, struct error *err)
 {
-        _cleanup_json_ json_t *document = json_pack(
-                "{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:b, s:O*, s:O*}", "ociVersion", OCI_VERSION, "id",
-                state->id, "pid", (int)state->pid, "startTime", (json_int_t)state->start_time, "bundle", state->bundle,
-                "rootfs", state->root_path, "created", state->created, "owner", (json_int_t)state->owner, "namespaces",
-                state->namespaces, "hooks", (int)state->hooks, "hasProgram", state->has_program, "intelRdt", state->rdt,
-                "annotations", state->annotations, "cgroup", state->cgroup);
+        _cleanup_json_ json_t *document =
+                json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:b, s:O*, s:O*}", "ociVersion",
+                          OCI_VERSION, "id", state->id, "pid", (int)state->pid, "startTime",
+                          (json_int_t)state->start_time, "bundle", state->bundle, "rootfs", state->root_path, "created",
+                          state->created, "owner", (json_int_t)state->owner, "namespaces", state->namespaces, "hooks",
+                          (int)state->hooks, "hasProgram", state->has_program, "intelRdt", state->rdt, "annotations",
+                          state->annotations, "cgroup", state->cgroup);
         _cleanup_free_ char *data = document ? json_dumps(document, JSON_COMPACT) : NULL;
         if (!data)
-                return error_set(err, -EINVAL, "cannot write the state of %s: a path in it is not valid UTF-8", state->id);
-        _cleanup_close_ int fd = openat(state->folder, "state.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                return error_set(err, -EINVAL, "cannot write the state of %s: a path in it is not valid UTF-8",
+                                 state->id);
+        _cleanup_close_ int fd =
+                openat(state->folder, "state.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         int r = fd < 0 ? -errno : write_all(fd, data, strlen(data));
         return r < 0 ? error_code(err, r, "cannot write the state of %s", state->id) : 0;
 }

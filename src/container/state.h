@@ -7,8 +7,8 @@
  *     start         FIFO at which the first process waits for `start`; gone once it was let go
  *     result        FIFO in which the first process says why the program could not be executed
  *
- * Whoever changes a container holds an flock on its folder; reading needs none, for state.json is replaced in one step. The
- * record is a claim, the process decides: number and start time together say whether it still lives.
+ * Whoever changes a container holds an flock on its folder; reading needs none, for state.json is replaced in one
+ * step. The record is a claim, the process decides: number and start time together say whether it still lives.
  */
 #pragma once
 
@@ -31,24 +31,26 @@ const char *container_status_name(enum container_status status);
 
 struct state {
         char *id;
-        int root;   /* the folder of all containers */
-        int folder; /* this one's */
+        int root;      /* the folder of all containers */
+        int folder;    /* this one's */
         bool locked;   /* by this handle */
         bool complete; /* false: no state.json yet */
 
         pid_t pid;
-        uint64_t start_time;  /* of pid, in clock ticks since boot */
+        uint64_t start_time; /* of pid, in clock ticks since boot */
         char *bundle, *root_path;
-        char created[64];     /* RFC 3339, nanoseconds */
+        char created[64]; /* RFC 3339, nanoseconds */
         uid_t owner;
-        int namespaces;       /* CLONE_NEW… bits of those that are not the runtime's own */
-        unsigned hooks;       /* bit n: the configuration has hooks at enum hook_point n */
+        int namespaces; /* CLONE_NEW… bits of those that are not the runtime's own */
+        unsigned hooks; /* bit n: the configuration has hooks at enum hook_point n */
         bool has_program, rdt;
-        json_t *annotations;  /* may be NULL */
-        json_t *cgroup;       /* cgroup_save() */
+        json_t *annotations; /* may be NULL */
+        json_t *cgroup;      /* cgroup_save() */
 };
 
-/* Letters, digits and "+-_.", not starting with one of the latter: config.md asks for uniqueness, paths for the rest. */
+/*
+ * Letters, digits and "+-_.", not starting with one of the latter: config.md asks for uniqueness, paths for the rest.
+ */
 int container_check_id(const char *id, struct error *err);
 
 /* Makes the folder and locks it. -EEXIST when there is a container of that name. */
@@ -78,7 +80,10 @@ enum container_status state_status(const struct state *state);
 /* A pidfd of the first process, -ESRCH when it is gone. */
 int state_process(const struct state *state);
 
-/* The "container process state" that hooks read and `state` prints (runtime.md, "State"); `pid` as its reader sees it. */
+/*
+ * The "container process state" that hooks read and `state` prints (runtime.md, "State"); `pid` as its reader sees
+ * it.
+ */
 json_t *state_document(const struct state *state, enum container_status status, pid_t pid);
 /* What `state` and `list` print: state_document() and runc's additions (rootfs, created, owner). */
 json_t *state_report(const struct state *state);

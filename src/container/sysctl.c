@@ -50,8 +50,8 @@ static int path_of(const char *name, char path[static PATH_MAX])
 static int namespace_of(const char *path)
 {
         for (size_t i = 0; i < ARRAY_SIZE(separate); i++)
-                if (text_ends(separate[i].path, "/") ? text_starts(path, separate[i].path) :
-                                                       !strcmp(path, separate[i].path))
+                if (text_ends(separate[i].path, "/") ? text_starts(path, separate[i].path)
+                                                     : !strcmp(path, separate[i].path))
                         return separate[i].namespace;
         return 0;
 }
@@ -68,7 +68,9 @@ static int check(const struct json_at *at, const char *path, const struct namesp
                 return json_misfit(at, "belongs to no namespace: it would change the host");
         if (!namespaces_separate(namespaces, namespace))
                 return json_misfit(at, "needs a %s namespace of the container's own: it would change the host",
-                                   namespace == CLONE_NEWNET ? "network" : namespace == CLONE_NEWIPC ? "ipc" : "uts");
+                                   namespace == CLONE_NEWNET   ? "network"
+                                   : namespace == CLONE_NEWIPC ? "ipc"
+                                                               : "uts");
         return 0;
 }
 

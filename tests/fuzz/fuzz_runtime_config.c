@@ -17,7 +17,8 @@ static int parse(const uint8_t *data, size_t size, enum config_parts parts)
         if (r < 0 && (config || !err.text[0] || err.code >= 0))
                 abort();
         if (!r) {
-                if (parts & CONFIG_PROGRAM && config->has_program && (!config->program.args[0] || config->program.cwd[0] != '/'))
+                if (parts & CONFIG_PROGRAM && config->has_program &&
+                    (!config->program.args[0] || config->program.cwd[0] != '/'))
                         abort();
                 config_free(config);
         }

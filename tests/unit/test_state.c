@@ -182,14 +182,23 @@ static void test_the_list_is_sorted_and_skips_what_is_no_container(void **state)
 static void test_a_damaged_record_names_its_container(void **state)
 {
         (void)state;
-        static const char *const damaged[] = { "", "{", "[]", "{}", "{\"pid\":\"x\"}", "{\"bundle\":1}",
-                                               "{\"bundle\":\"b\",\"rootfs\":\"r\",\"created\":\"c\",\"pid\":0,\"startTime\":1}",
-                                               "{\"bundle\":\"b\",\"rootfs\":\"r\",\"created\":\"c\",\"pid\":1}" };
+        static const char *const damaged[] = {
+                "",
+                "{",
+                "[]",
+                "{}",
+                "{\"pid\":\"x\"}",
+                "{\"bundle\":1}",
+                "{\"bundle\":\"b\",\"rootfs\":\"r\",\"created\":\"c\",\"pid\":0,\"startTime\":1}",
+                "{\"bundle\":\"b\",\"rootfs\":\"r\",\"created\":\"c\",\"pid\":1}"
+        };
         struct state *made = create("damaged");
         for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
                 struct state *read = NULL;
                 struct error err = { 0 };
-                assert_int_equal(file_replace_volatile(made->folder, "state.json", damaged[i], strlen(damaged[i]), 0600, &err), 0);
+                assert_int_equal(file_replace_volatile(made->folder, "state.json", damaged[i], strlen(damaged[i]), 0600,
+                                                       &err),
+                                 0);
                 assert_true(state_open(root, "damaged", false, &read, &err) < 0);
                 assert_non_null(strstr(err.text, "damaged"));
         }
