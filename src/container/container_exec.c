@@ -119,8 +119,11 @@ static void __attribute__((noreturn)) stage(struct joining *joining)
                 if (pid < 0)
                         error_errno(&err, "cannot start the process");
         }
-        if (!pid)
+        if (!pid) {
+                if (channel_wait(joining->channel[1], &err) < 0)
+                        _exit(255);
                 run(joining, 0);
+        }
         if (pid < 0)
                 channel_report(joining->channel[1], &err);
         else
@@ -165,8 +168,12 @@ static int start_by_stage(struct joining *joining, struct error *err)
                 r = error_set(err, message.code, "%s", message.text);
         if (!r && message.type != MESSAGE_PROCESS)
                 r = error_set(err, -ECHILD, "the process that joins the container ended without a word");
-        joining->pid = r < 0 ? -1 : message.code;
-        return r;
+        if (r < 0)
+                return r;
+        joining->pid = message.code;
+        if (channel_send(joining->channel[0], MESSAGE_CONTINUE, 0, NULL, -1) < 0)
+                return error_set(err, -ECHILD, "the process ended at once");
+        return 0;
 }
 
 static int start(struct joining *joining, struct error *err)

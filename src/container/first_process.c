@@ -66,8 +66,12 @@ static void __attribute__((noreturn)) stage(struct creation *creation)
                 error_errno(&err, "cannot start the first process");
                 fail(creation, &err);
         }
-        if (!pid)
+        if (!pid) {
+                /* Not a word before the number is told: both speak through the same channel. */
+                if (channel_wait(creation->channel[1], &err) < 0)
+                        _exit(1);
                 first_process_run(creation);
+        }
         channel_send(creation->channel[1], MESSAGE_PROCESS, pid, NULL, -1);
         _exit(0);
 }
@@ -103,6 +107,8 @@ static int start_by_stage(struct creation *creation, struct error *err)
         if (message.type != MESSAGE_PROCESS)
                 return error_set(err, -ECHILD, "the process that enters the user namespace ended without a word");
         creation->state->pid = message.code;
+        if (channel_send(creation->channel[0], MESSAGE_CONTINUE, 0, NULL, -1) < 0)
+                return error_set(err, -ECHILD, "the first process ended at once");
         return 0;
 }
 

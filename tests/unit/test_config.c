@@ -18,11 +18,10 @@
 static const char base[] =
         "{ \"ociVersion\": \"1.2.0\", \"root\": { \"path\": \"rootfs\" }, \"hostname\": \"h\","
         "  \"process\": { \"cwd\": \"/\", \"args\": [\"/bin/true\"], \"env\": [\"A=b\"],"
-        " \"user\": { \"uid\": 0, \"gid\": 0 } },"
+        "                 \"user\": { \"uid\": 0, \"gid\": 0 } },"
         "  \"mounts\": [ { \"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\" } ],"
-        "
-        "        "  \"linux\": { \"namespaces\": [ { \"type\": \"mount\" }, { \"type\": \"uts\" }, { \"type\": \"ipc\" }, { \"type\": \"network\" },"
-                     "                               { \"type\": \"time\" } ] } }";
+        "  \"linux\": { \"namespaces\": [ { \"type\": \"mount\" }, { \"type\": \"uts\" }, { \"type\": \"ipc\" },"
+        "                               { \"type\": \"network\" }, { \"type\": \"time\" } ] } }";
 
 static char bundle[] = "/tmp/onggi-test-config-XXXXXX";
 
