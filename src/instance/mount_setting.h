@@ -2,7 +2,8 @@
 /*
  * One place where something is mounted into an instance, as -v, --mount and --tmpfs write it.
  *
- * -v [source:]target[:option,option…]; --mount type=bind|volume|tmpfs,source=…,target=…,…; --tmpfs path[:options].
+ * -v [source:]target[:option,option…]; --mount type=bind|volume|tmpfs,source=…,target=…,…;
+ * --tmpfs path[:options].
  * Parsed the same way whether it comes from the command line, from an image's "Volumes" or from the instance's own
  * configuration.
  */

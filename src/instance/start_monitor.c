@@ -87,7 +87,8 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
         if (!finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
-                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, s:o*}",
+                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, "
+                "s:o*}",
                 "id", start->instance->id, "name", start->instance->name, "image",
                 settings->image ? settings->image : "", "runtime", host->runtime, "root", host->root, "state",
                 host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty, "interactive",
