@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs the Debian packages that a purpose needs; does nothing (and asks for no privilege) when all are there.
-# usage: scripts/packages.sh build|test|bench|lint...
+# usage: scripts/packages.sh build|demo|test|bench|lint|fuzz...
 set -eu
 
-build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev libcap-dev libarchive-dev libzstd-dev
+build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev libarchive-dev
        libmnl-dev libnftnl-dev nettle-dev busybox-static"
 demo="mmdebstrap curl ca-certificates iproute2"
 test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
+      zstd qemu-system-x86 linux-image-cloud-amd64 acpica-tools
       podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq"
 bench="$demo crun runc podman time util-linux nftables iproute2"
 lint="clang-format clang-tidy"
