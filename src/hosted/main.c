@@ -20,6 +20,8 @@ static const struct option_spec options[] = {
         { "cpus", 'c', OPTION_NUMBER, offsetof(struct vmm_settings, cpus), "N", "virtual CPUs (default 1)" },
         { "disk", 'd', OPTION_LIST, offsetof(struct vmm_settings, disks), "FILE[,ro][,serial=TEXT][,queues=N]",
           "a raw image or a block device; may be given more than once" },
+        { "network", 'n', OPTION_LIST, offsetof(struct vmm_settings, networks), "tap=NAME|fd=N[,address=MAC]",
+          "a network card on a tap device; may be given more than once" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
           "print exits by reason at the end" },
         { 0 },
@@ -42,6 +44,7 @@ int main(int argc, char **argv)
         if (!r)
                 r = vmm_run(&settings, &err);
         list_free(settings.disks);
+        list_free(settings.networks);
         if (r < 0) {
                 fprintf(stderr, "onggi-vmm: %s\n", err.text);
                 return EXIT_OURS;

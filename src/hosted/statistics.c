@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "hosted/disk.h"
+#include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 
 static void print_bus(const char *kind, const struct bus *bus)
@@ -30,4 +31,6 @@ void statistics_print(const struct vmm *vmm)
         print_bus("memory", &vmm->machine.mmio);
         for (unsigned i = 0; i < vmm->disk_count; i++)
                 disk_print_statistics(vmm->disks[i]);
+        for (unsigned i = 0; i < vmm->tap_count; i++)
+                tap_print_statistics(vmm->taps[i]);
 }

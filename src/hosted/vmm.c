@@ -16,7 +16,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "hosted/disk.h"
+#include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
+#include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 #include "machine/acpi.h"
 #include "machine/boot_linux.h"
@@ -162,6 +164,24 @@ static int open_disks(struct vmm *vmm, const struct vmm_settings *settings, stru
         return 0;
 }
 
+static int open_taps(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
+{
+        size_t count = list_length(settings->networks);
+        vmm->taps = calloc(count + 1, sizeof(*vmm->taps));
+        if (!vmm->taps)
+                return error_memory(err);
+        for (size_t i = 0; i < count; i++) {
+                struct tap_settings tap;
+                int r = tap_parse(settings->networks[i], &tap, err);
+                if (!r)
+                        r = tap_open(vmm, &tap, &vmm->taps[i], err);
+                if (r < 0)
+                        return r;
+                vmm->tap_count++;
+        }
+        return 0;
+}
+
 static void wake_ready(void *owner, uint32_t events)
 {
         struct vmm *vmm = owner;
@@ -194,6 +214,10 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r)
                 r = open_disks(vmm, settings, err);
         if (!r)
+                r = open_taps(vmm, settings, err);
+        if (!r)
+                r = entropy_source_open(vmm, &vmm->entropy, err);
+        if (!r)
                 r = load(vmm, settings, &entry, err);
         if (!r)
                 r = vmm->operations->open(&(struct engine_settings){ .cpus = (unsigned)settings->cpus }, &vmm->engine, err);
@@ -210,6 +234,11 @@ static void tear_down(struct vmm *vmm)
         for (unsigned i = 0; i < vmm->disk_count; i++)
                 disk_close(vmm->disks[i]);
         free(vmm->disks);
+        for (unsigned i = 0; i < vmm->tap_count; i++)
+                tap_close(vmm->taps[i]);
+        free(vmm->taps);
+        if (vmm->entropy)
+                entropy_source_close(vmm->entropy);
         if (vmm->engine)
                 vmm->operations->close(vmm->engine);
         guest_ram_unmap(&vmm->machine.memory);

@@ -19,6 +19,7 @@ struct vmm_settings {
         uint64_t memory; /* bytes */
         int64_t cpus;    /* 1 to VMM_CPUS_MAX */
         char **disks;    /* each as disk_parse() has it */
+        char **networks; /* each as tap_parse() has it */
         const char *kernel, *initrd, *append;
         bool statistics; /* exits by reason and device, on stderr at the end */
 };

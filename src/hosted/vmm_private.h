@@ -19,9 +19,11 @@
 /* One queue of a virtio device and the eventfd that a driver's notification of it ends in. Belongs to the device's back end. */
 struct doorbell {
         struct doorbell *next;
+        struct vmm *vmm;
         struct virtio_transport *transport;
         unsigned queue;
         int fd;
+        struct event_source source; /* of a device that the main loop serves */
 };
 
 struct processor {
@@ -40,6 +42,8 @@ struct console {
 };
 
 struct disk;
+struct entropy_source;
+struct tap;
 
 struct vmm {
         const struct engine_operations *operations;
@@ -54,6 +58,9 @@ struct vmm {
         struct doorbell *doorbells; /* all that the machine may ask for; fixed once the guest runs */
         unsigned disk_count;
         struct disk **disks;
+        unsigned tap_count;
+        struct tap **taps;
+        struct entropy_source *entropy;
 
         /* Under the lock: how it ended. */
         enum machine_end end;
@@ -78,6 +85,8 @@ void processors_close(struct vmm *vmm);
 /* Makes the doorbells of a device's queues: `doorbells` has one place a queue. */
 int doorbells_open(struct vmm *vmm, struct virtio_transport *transport, unsigned queues, struct doorbell *doorbells,
                    struct error *err);
+/* Has the main loop serve them: for devices without threads of their own. */
+int doorbells_serve(struct vmm *vmm, struct doorbell *doorbells, unsigned queues, struct error *err);
 void doorbells_close(struct doorbell *doorbells, unsigned queues);
 /* struct machine_host */
 void host_doorbell(void *context, struct virtio_transport *transport, unsigned queue, uint64_t at, bool present);

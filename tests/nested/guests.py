@@ -47,16 +47,17 @@ def module_paths(*names):
     return list(dict.fromkeys(found))
 
 
-def kvm_modules():
+def host_modules():
+    """What the emulated machine loads; modules.dep does not know of AMD's co-processor, without which kvm-amd does not load."""
     tree = f"/usr/lib/modules/{release()}"
-    return [path for name in ("irqbypass", "ccp", "kvm", "kvm-amd")
+    return [path for name in ("irqbypass", "ccp", "kvm", "kvm-amd", "tun")
             for path in glob.glob(f"{tree}/kernel/**/{name}.ko", recursive=True)]
 
 
 class Bench:
     def __init__(self, folder, vmm):
         self.folder, self.files, self.commands = folder, {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel()}, []
-        for path in kvm_modules():
+        for path in host_modules():
             self.files[f"/mod/{os.path.basename(path)}"] = path
 
     def file(self, name, content):
@@ -87,7 +88,7 @@ class Bench:
 
     def run(self, memory=1024, timeout=300):
         """{name: (exit status, everything printed between its lines)}"""
-        script = "for module in irqbypass ccp kvm kvm-amd; do [ ! -e /mod/$module.ko ] || insmod /mod/$module.ko || exit 70; done\n"
+        script = "for module in irqbypass ccp kvm kvm-amd tun; do [ ! -e /mod/$module.ko ] || insmod /mod/$module.ko || exit 70; done\n"
         status, output = v2_machine.run(script + "\n".join(self.commands), self.files, memory=memory, timeout=timeout)
         assert status in (0, 1), output
         found = {}

@@ -2,6 +2,8 @@
 """onggi-vmm with a stock kernel, on the real KVM of an emulated machine; and its errors, which need no KVM."""
 import base64
 import fcntl
+import hashlib
+import random
 import re
 import shutil
 import struct
@@ -19,6 +21,8 @@ import v2_machine  # noqa: E402
 
 F_OFD_SETLK = 37  # Linux's lock of an open file, which the fcntl module has no name for
 
+DATA = random.Random(7).randbytes(2 << 20)
+
 DISKS_SCRIPT = """
 mount -o ro -t erofs /dev/vda /mnt && cat /mnt/greeting
 umount /mnt
@@ -30,6 +34,24 @@ echo "serial $(cat /sys/block/vdb/serial)"
 echo "queues $(ls /sys/block/vdb/mq | wc -l)"
 echo "notifications $(grep -c virtio /proc/interrupts)"
 dd if=/dev/vdb of=/dev/null bs=4k iflag=direct && echo read all
+"""
+
+NETWORK_SCRIPT = """
+ip addr add 10.9.0.2/24 dev eth0
+ip link set eth0 up
+echo "address $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu)"
+wget -q -O /tmp/data http://10.9.0.1/data && sha256sum </tmp/data
+for i in 1 2 3 4; do cat /tmp/data; done | nc 10.9.0.1 9000
+ping -c 1 -s 1400 10.9.0.1 >/dev/null && echo the host answers
+echo "entropy $(dd if=/dev/hwrng bs=64 count=20 2>/dev/null | wc -c)"
+"""
+
+# Before the guest: a tap with an address, a web server, and a place that counts what is sent to it.
+NETWORK_HOST = """
+mknod /dev/net/tun c 10 200 2>/dev/null
+tunctl -t tap0 >/dev/null && ip addr add 10.9.0.1/24 dev tap0 && ip link set tap0 mtu 1450 up
+mkdir -p /www && cp /data /www/data && httpd -h /www
+sleep 300 | nc -l -p 9000 | sha256sum >/received &
 """
 
 PROCESSORS_SCRIPT = """
@@ -67,6 +89,9 @@ def nested(tmp_path_factory):
                 options=["--disk", "/erofs,ro", "--disk", "/ext4,serial=onggi-1", "--cpus", "2"],
                 before="before=$(du -k /ext4 | cut -f1)",
                 after="grep -c 'written by the guest' /ext4; echo grown $(($(du -k /ext4 | cut -f1) - before))")
+    bench.file("/data", DATA)
+    bench.guest("network", NETWORK_SCRIPT, modules=("virtio_pci", "virtio_net", "virtio-rng"), before=NETWORK_HOST,
+                options=["--network", "tap=tap0,address=02:00:00:00:00:07"], after="sleep 1; echo received $(cat /received)")
     bench.guest("processors", PROCESSORS_SCRIPT, options=["--cpus", "3"])
     return bench.run()
 
@@ -97,6 +122,24 @@ def test_notifications_of_a_disk_do_not_leave_the_guest(nested):
     requests = max(int(count) for count in re.findall(r"^disk: (\d+) requests", output, re.MULTILINE))
     accesses = int(re.search(r"^exits mmio +(\d+)", output, re.MULTILINE).group(1))
     assert requests > 2000 and accesses < requests / 4, output
+
+
+@pytest.mark.slow
+def test_a_guest_talks_through_its_tap(nested):
+    status, output = nested["network"]
+    assert status == 0, output
+    assert "address 02:00:00:00:00:07 mtu 1450" in output
+    assert hashlib.sha256(DATA).hexdigest() in output
+    assert f"received {hashlib.sha256(DATA * 4).hexdigest()}" in output
+    assert "the host answers" in output
+    # In segments of up to 64 KiB: with frames of 1450 bytes alone it would have been more.
+    sent, received = map(int, re.search(r"^network: (\d+) frames sent, (\d+) received", output, re.MULTILINE).groups())
+    assert received < len(DATA) / 1450 and sent < 4 * len(DATA) / 1450 + received, output
+
+
+@pytest.mark.slow
+def test_a_guest_gets_entropy(nested):
+    assert "entropy 1280" in nested["network"][1]
 
 
 @pytest.mark.slow
@@ -179,3 +222,18 @@ def test_options_that_make_no_sense_are_refused():
     assert "1 to 64 CPUs, not 65" in vmm("--kernel", "/etc/passwd", "--cpus", "65").stderr
     assert "must be whole MiB" in vmm("--kernel", "/etc/passwd", "--memory", "1025k").stderr
     assert "unknown option --nonsense" in vmm("--nonsense").stderr
+
+
+@pytest.mark.parametrize("option, reason", [
+    ("tap=", 'is no name of a network interface'),
+    ("tap=name-that-is-too-long", "is no name of a network interface"),
+    ("tap=a,address=01:00:00:00:00:00", "is no Ethernet address of one card"),
+    ("tap=a,address=02:00:00:00:00", "is no Ethernet address of one card"),
+    ("address=02:00:00:00:00:01", "--network needs tap=NAME or fd=N"),
+    ("fd=0", "descriptor 0 is no tap device"),
+    ("bridge=x", '--network does not know "bridge=x"'),
+])
+def test_what_is_no_network_card_is_refused_in_one_line(option, reason):
+    done = vmm("--kernel", "/etc/passwd", "--network", option)
+    assert done.returncode == 125
+    assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -76,14 +76,28 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
         return queue->packed ? packed_pop(queue, chain) : split_pop(queue, chain);
 }
 
-void virtqueue_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written)
+void virtqueue_push_all(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count)
 {
-        if (queue->broken || !queue->ready)
+        if (queue->broken || !queue->ready || !count)
                 return;
         if (queue->packed)
-                packed_push(queue, chain, written);
+                packed_push(queue, used, count);
         else
-                split_push(queue, chain, written);
+                split_push(queue, used, count);
+}
+
+void virtqueue_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written)
+{
+        const struct virtqueue_used used = { chain->head, chain->descriptors, written };
+        virtqueue_push_all(queue, &used, 1);
+}
+
+void virtqueue_unpop(struct virtqueue *queue, unsigned descriptors)
+{
+        if (queue->packed)
+                packed_unpop(queue, descriptors);
+        else
+                queue->next_available = (uint16_t)(queue->next_available - descriptors);
 }
 
 bool virtqueue_should_interrupt(struct virtqueue *queue)

@@ -60,6 +60,18 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 /* Gives a request back; `written` bytes of its writable buffers were filled. */
 void virtqueue_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written);
 
+/* What is kept of a chain to give it back later. */
+struct virtqueue_used {
+        uint16_t head, descriptors;
+        uint32_t written;
+};
+
+/* Gives several requests back at once: the driver sees all of them or none. */
+void virtqueue_push_all(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count);
+
+/* Takes back the pops of the last chains, whose `descriptors` add up to this: they are as if they had never been popped. */
+void virtqueue_unpop(struct virtqueue *queue, unsigned descriptors);
+
 /* After a run of pushes: whether the driver wants an interrupt for them (event index and flags obeyed). */
 bool virtqueue_should_interrupt(struct virtqueue *queue);
 

@@ -33,13 +33,14 @@ int ring_break(struct virtqueue *queue);
 int ring_add_part(struct virtqueue *queue, struct virtqueue_chain *chain, const struct ring_descriptor *descriptor);
 
 int split_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
-void split_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written);
+void split_push(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count);
 bool split_wants_interrupt(struct virtqueue *queue);
 void split_ask_notification(struct virtqueue *queue, bool wanted);
 bool split_has_request(struct virtqueue *queue);
 
 int packed_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
-void packed_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written);
+void packed_push(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count);
+void packed_unpop(struct virtqueue *queue, unsigned descriptors);
 bool packed_wants_interrupt(struct virtqueue *queue);
 void packed_ask_notification(struct virtqueue *queue, bool wanted);
 bool packed_has_request(struct virtqueue *queue);

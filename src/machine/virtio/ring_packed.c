@@ -108,19 +108,39 @@ int packed_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
         return ring_break(queue);
 }
 
-void packed_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written)
+void packed_unpop(struct virtqueue *queue, unsigned descriptors)
 {
-        uint64_t at = slot(queue, queue->next_used);
-        const struct {
-                uint32_t length;
-                uint16_t id;
-        } used = { written, chain->head };
-        guest_memory_write(queue->memory, gpa(at + 8), &used, 6);
-        uint16_t flags = queue->next_used & PACKED_WRAP ? FLAG_AVAILABLE | FLAG_USED : 0;
+        uint16_t index = queue->next_available & (uint16_t)~PACKED_WRAP, wrap = queue->next_available & PACKED_WRAP;
+        if (index < descriptors) {
+                index = (uint16_t)(index + queue->size);
+                wrap ^= PACKED_WRAP;
+        }
+        queue->next_available = (uint16_t)((index - descriptors) | wrap);
+}
+
+static void publish(struct virtqueue *queue, uint16_t index)
+{
+        uint64_t at = slot(queue, index) + DESCRIPTOR_FLAGS;
+        uint16_t flags = index & PACKED_WRAP ? FLAG_AVAILABLE | FLAG_USED : 0;
         /* A release store, last: the driver that sees the flags sees length and id. */
-        __atomic_store_n(field(queue, at + DESCRIPTOR_FLAGS), flags, __ATOMIC_RELEASE);
-        guest_memory_wrote(queue->memory, gpa(at + DESCRIPTOR_FLAGS), sizeof(flags));
-        queue->next_used = advance(queue, queue->next_used, chain->descriptors);
+        __atomic_store_n(field(queue, at), flags, __ATOMIC_RELEASE);
+        guest_memory_wrote(queue->memory, gpa(at), sizeof(flags));
+}
+
+void packed_push(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count)
+{
+        uint16_t first = queue->next_used;
+        for (unsigned i = 0; i < count; i++) {
+                const struct {
+                        uint32_t length;
+                        uint16_t id;
+                } element = { used[i].written, used[i].head };
+                guest_memory_write(queue->memory, gpa(slot(queue, queue->next_used) + 8), &element, 6);
+                if (i) /* behind the first, which the driver waits for */
+                        publish(queue, queue->next_used);
+                queue->next_used = advance(queue, queue->next_used, used[i].descriptors);
+        }
+        publish(queue, first);
 }
 
 /* Position on an endless line of ring entries, for comparing indices with wrap counters. */

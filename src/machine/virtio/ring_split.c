@@ -101,14 +101,16 @@ int split_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
         return 1;
 }
 
-void split_push(struct virtqueue *queue, const struct virtqueue_chain *chain, uint32_t written)
+void split_push(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count)
 {
-        uint64_t slot = queue->device + SPLIT_RING_HEADER +
-                        (uint64_t)USED_ELEMENT_SIZE * (queue->next_used % queue->size);
-        const uint32_t element[2] = { chain->head, written };
-        guest_memory_write(queue->memory, gpa(slot), element, sizeof(element));
-        queue->next_used++;
-        /* A release store: the driver that sees the index sees the element and the buffers. */
+        for (unsigned i = 0; i < count; i++) {
+                uint64_t slot = queue->device + SPLIT_RING_HEADER +
+                                (uint64_t)USED_ELEMENT_SIZE * (queue->next_used % queue->size);
+                const uint32_t element[2] = { used[i].head, used[i].written };
+                guest_memory_write(queue->memory, gpa(slot), element, sizeof(element));
+                queue->next_used++;
+        }
+        /* A release store: the driver that sees the index sees the elements and the buffers. */
         store(queue, queue->device + RING_INDEX, queue->next_used);
 }
 
