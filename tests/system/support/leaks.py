@@ -26,8 +26,8 @@ def watch_children():
     subprocess.Popen.__init__ = _remember
 
 
-def descendants():
-    """{pid: command line} of every living descendant; dead orphans that came to us are reaped on the way."""
+def descendants(statuses=None):
+    """{pid: command line} of every living descendant; dead orphans that came to us are reaped, their wait statuses appended."""
     root = os.getpid()
     parents, names, zombies = {}, {}, set()
     for entry in os.listdir("/proc"):
@@ -53,9 +53,11 @@ def descendants():
     for pid in zombies & ours - held:
         if parents[pid] == os.getpid():
             try:
-                os.waitpid(pid, os.WNOHANG)
+                _, status = os.waitpid(pid, os.WNOHANG)
             except OSError:
-                pass
+                continue
+            if statuses is not None:
+                statuses.append(status)
     return {pid: names[pid] for pid in ours - zombies - {root}}
 
 
