@@ -407,3 +407,18 @@ int descriptors_seal_from(int first)
 {
         return syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
+
+int descriptors_close_except(int first, const int *kept, size_t count)
+{
+        for (;;) {
+                int next = -1;
+                for (size_t i = 0; i < count; i++)
+                        if (kept[i] >= first && (next < 0 || kept[i] < next))
+                                next = kept[i];
+                if (next < 0)
+                        return descriptors_close_from(first);
+                if (next > first && syscall(SYS_close_range, first, next - 1, 0) < 0)
+                        return -errno;
+                first = next + 1;
+        }
+}

@@ -57,3 +57,5 @@ int tree_remove(int dir, const char *name, struct error *err);
 /* Closes every descriptor from `first` on (close_range(2)), or marks them close-on-exec. */
 int descriptors_close_from(int first);
 int descriptors_seal_from(int first);
+/* Closes every descriptor from `first` on but the `count` that are kept (negative ones are none). */
+int descriptors_close_except(int first, const int *kept, size_t count);
