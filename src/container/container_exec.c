@@ -89,6 +89,8 @@ static void __attribute__((noreturn)) run(struct joining *joining, int namespace
                 .preserve = joining->options->preserve,
                 .channel = joining->channel[1],
                 .report = joining->channel[1],
+                .gate = -1,
+                .result = -1,
         };
         int r = execution_open_proc(&execution, &err);
         if (!r)
@@ -182,9 +184,11 @@ static int start(struct joining *joining, struct error *err)
         int r = oom_score_lend(&joining->config->program, joining->options->rootless, &before, err);
         if (r < 0)
                 return r;
+        /* An ordinary user's root has no right over the pid namespace it was born in: it could not return from another. */
+        bool by_stage = joining->state->namespaces & CLONE_NEWUSER || joining->options->rootless;
         /* Before the process can be seen in the container, it is closed to all that live there. */
         prctl(PR_SET_DUMPABLE, 0);
-        r = joining->state->namespaces & CLONE_NEWUSER ? start_by_stage(joining, err) : start_directly(joining, err);
+        r = by_stage ? start_by_stage(joining, err) : start_directly(joining, err);
         prctl(PR_SET_DUMPABLE, 1);
         oom_score_return(&before);
         close(TAKE_FD(joining->channel[1]));

@@ -91,7 +91,9 @@ static int set_home(struct program *program, struct error *err)
                 return 0;
         char home[PATH_MAX] = "/";
         _cleanup_free_ char *users = NULL;
-        if (!file_read(AT_FDCWD, "/etc/passwd", 1 << 20, &users, NULL, NULL)) {
+        /* An image may have a FIFO of that name, for which nobody waits. */
+        _cleanup_close_ int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd >= 0 && !file_read_fd(fd, "/etc/passwd", 1 << 20, &users, NULL, NULL)) {
                 char *rest = NULL;
                 for (char *line = strtok_r(users, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                         char *fields[7] = { 0 };
@@ -204,10 +206,21 @@ static int become_user(const struct execution *execution, struct error *err)
                                   program->group_count, execution->set_groups, err);
 }
 
+/* Close-on-exec is too late: the program's own path is resolved before (CVE-2024-21626). */
+static int close_others(const struct execution *execution, struct error *err)
+{
+        const int kept[] = { execution->proc, execution->terminal, execution->channel, execution->report,
+                             execution->gate, execution->result };
+        int r = descriptors_close_except(3 + execution->preserve, kept, ARRAY_SIZE(kept));
+        return r < 0 ? error_code(err, r, "cannot close descriptors") : 0;
+}
+
 int execution_prepare(struct execution *execution, struct error *err)
 {
         struct program *program = execution->program;
-        int r = 0;
+        int r = close_others(execution, err);
+        if (r < 0)
+                return r;
         if (setsid() < 0 && errno != EPERM)
                 return error_errno(err, "cannot start a session");
         if (execution->terminal >= 0)
@@ -221,9 +234,11 @@ int execution_prepare(struct execution *execution, struct error *err)
         if (!r && execution->has_personality && personality(execution->personality) < 0)
                 r = error_errno(err, "cannot set linux.personality");
         if (!r)
-                r = set_home(program, err);
-        if (!r)
                 r = label(execution, err);
+        cleanup_close(&execution->proc);
+        execution->proc = -1;
+        if (!r)
+                r = set_home(program, err);
         if (!r)
                 r = program_apply_limits(program, err);
         if (r < 0)

@@ -31,6 +31,7 @@ struct execution {
         int preserve;    /* descriptors from 3 on that the program gets */
         int channel;     /* to the runtime, for seccomp's listener */
         int report;      /* where a failure goes: close-on-exec */
+        int gate, result; /* FIFOs of a first process that waits to be started, else -1 */
 
         char *path; /* found by execution_prepare() */
 };
@@ -38,6 +39,10 @@ struct execution {
 /* Opens execution->proc if the program needs it: before the container's root is entered. */
 int execution_open_proc(struct execution *execution, struct error *err);
 
+/*
+ * Closes all descriptors but 0 to 2 and those that are named above: from here on paths of the image are followed, and
+ * behind /proc/self/fd a folder of the host would be a way out.
+ */
 int execution_prepare(struct execution *execution, struct error *err);
 
 /* Loads what is left and becomes the program. Returns only to say why not. */

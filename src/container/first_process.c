@@ -284,17 +284,8 @@ static int build(const struct creation *creation, int *slave, struct error *err)
  */
 static void close_others(const struct creation *creation)
 {
-        unsigned first = 3 + (unsigned)creation->options->preserve;
-        unsigned low = (unsigned)creation->gate, high = (unsigned)creation->result;
-        if (low > high) {
-                low = (unsigned)creation->result;
-                high = (unsigned)creation->gate;
-        }
-        if (first < low)
-                syscall(SYS_close_range, first, low - 1, 0);
-        if (low + 1 < high)
-                syscall(SYS_close_range, low + 1, high - 1, 0);
-        syscall(SYS_close_range, high + 1, ~0U, 0);
+        const int kept[] = { creation->gate, creation->result };
+        descriptors_close_except(3 + creation->options->preserve, kept, ARRAY_SIZE(kept));
 }
 
 static int wait_for_start(const struct creation *creation, struct error *err)
@@ -355,6 +346,8 @@ void first_process_run(struct creation *creation)
                 .preserve = creation->options->preserve,
                 .channel = creation->channel[1],
                 .report = creation->channel[1],
+                .gate = creation->gate,
+                .result = creation->result,
         };
         close(creation->channel[0]);
         close(creation->state->folder);

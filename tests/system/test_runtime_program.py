@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import termios
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,24 @@ def test_a_folder_behind_a_descriptor_of_the_runtime_is_no_way_out(runtime, bund
     """CVE-2024-21626."""
     made = bundle("ls", "/", edit=lambda b: b.process.update(cwd=f"/proc/self/fd/{number}"))
     assert "process.cwd" in runtime.refuses("run", "--bundle", made, unique())
+
+
+def test_a_program_behind_a_descriptor_of_the_runtime_is_no_way_out(runtime, sleeper):
+    """CVE-2024-21626: the program's path is followed before close-on-exec closes anything, and a link of the image may be the path."""
+    name, program = sleeper(), Path("/bin/busybox").resolve()
+    for number in range(3, 16):
+        for depth in range(1, 8):
+            path = f"/proc/self/fd/{number}/{'../' * depth}{str(program)[1:]}"
+            said = runtime("exec", name, path, "echo", "out")
+            assert said.returncode and "out" not in said.stdout.split(), path
+
+
+def test_a_fifo_in_the_place_of_passwd_holds_nobody_up(run):
+    def edit(made):
+        passwd = made.rootfs / "etc/passwd"
+        passwd.unlink()
+        os.mkfifo(passwd)
+    assert run("env", edit=edit)
 
 
 def test_limits_of_the_program(run):
