@@ -17,6 +17,7 @@ from support import leaks, programs
 
 ELSEWHERE = {
     "network.pasta.": "only an ordinary user's network passes it: test_network_lib_rootless.py",
+    "userns.holder.": "only an ordinary user's command passes it: test_instance_rootless.py",
     "hosted.": "virtual machines: test_vmm.py",
 }
 BASE = "onggi/base"
@@ -47,6 +48,7 @@ def scenario(onggi, archive, folder, environment):
     step("network", "create", "side")
     step("run", "-d", "--name", "aa", "-p", "127.0.0.1:8077:80", "-v", "jar:/data", "-v", "/anonymous", BASE, "sleep", "1000")
     step("exec", "aa", "true")
+    step("run", "-d", "--name", "dd", "--network", "side", BASE, "sleep", "1000")
     step("network", "connect", "side", "aa")
     step("network", "disconnect", "side", "aa")
     step("rename", "aa", "bb")
@@ -58,7 +60,7 @@ def scenario(onggi, archive, folder, environment):
     step("run", "-d", "--name", "cc", "--restart", "on-failure:2", "--network", "side", BASE, "false")
     step("wait", "cc")
     step("run", "--rm", "--userns", "auto", "--network", "none", BASE, "true")
-    step("rm", "--force", "--volumes", "aa", "bb", "cc")
+    step("rm", "--force", "--volumes", "aa", "bb", "cc", "dd")
     step("network", "rm", "side")
     step("volume", "rm", "jar")
     step("rmi", "copy:1", "localhost/busybox:test")
@@ -139,3 +141,15 @@ def test_a_death_is_repaired_by_what_comes_next(onggi, private_host, no_leaks, d
 def test_points_are_found_in_every_room():
     rooms = {room for room, _ in itertools.groupby(test_points(), key=lambda point: point.split(".")[0])}
     assert {"image", "instance", "monitor", "network", "volume"} <= rooms
+
+
+def test_a_killed_monitor_takes_its_instance_along_and_leaves_nothing(onggi, private_host, no_leaks):
+    onggi.ok("run", "--detach", "--name", "victim", "-p", "127.0.0.1:8078:80", BASE, "sleep", "1000")
+    monitors = [pid for pid, name in leaks.descendants().items() if "onggi-monitor" in name]
+    assert len(monitors) == 1
+    os.kill(monitors[0], signal.SIGKILL)
+    onggi.ok("run", "--detach", "--name", "next", "-p", "127.0.0.1:8079:80", BASE, "sleep", "1000")
+    assert "Exited" in onggi.ok("ps", "--all", "--filter", "name=victim", "--format", "{{.Status}}")
+    onggi.ok("start", "victim")
+    assert onggi.ok("exec", "victim", "echo", "again") == "again"
+    onggi.ok("rm", "--force", "victim", "next")
