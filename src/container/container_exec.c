@@ -69,14 +69,26 @@ static int join_cgroup(const struct joining *joining, struct error *err)
         return r;
 }
 
-static int enter(const struct joining *joining, int flags, struct error *err)
+static void __attribute__((noreturn)) run(struct joining *joining, struct execution *execution)
 {
-        if (flags && setns(joining->target, flags) < 0)
-                return error_errno(err, "cannot join the namespaces of %s", joining->state->id);
-        return 0;
+        struct error err = { 0 };
+        int r = open_terminal(joining, &execution->terminal, &err);
+        if (!r)
+                r = join_cgroup(joining, &err);
+        if (!r)
+                r = execution_prepare(execution, &err);
+        if (!r)
+                execution_finish(execution, &err);
+        channel_report(joining->channel[1], &err);
+        _exit(255);
 }
 
-static void __attribute__((noreturn)) run(struct joining *joining, int namespaces)
+/*
+ * The process in between, as for the first process (first_process.c): all namespaces at once, then a child in the pid
+ * namespace. So nothing is ever seen by the container's processes that is still among the host's files: one that holds
+ * CAP_SYS_PTRACE could walk in by its /proc/PID/root.
+ */
+static void __attribute__((noreturn)) stage(struct joining *joining)
 {
         struct error err = { 0 };
         struct execution execution = {
@@ -92,39 +104,18 @@ static void __attribute__((noreturn)) run(struct joining *joining, int namespace
                 .gate = -1,
                 .result = -1,
         };
-        int r = execution_open_proc(&execution, &err);
-        if (!r)
-                r = enter(joining, namespaces, &err);
-        if (!r)
-                r = open_terminal(joining, &execution.terminal, &err);
-        if (!r)
-                r = join_cgroup(joining, &err);
-        if (!r)
-                r = execution_prepare(&execution, &err);
-        if (!r)
-                execution_finish(&execution, &err);
-        channel_report(joining->channel[1], &err);
-        _exit(255);
-}
-
-/*
- * The process in between, as for the first process (first_process.c): all namespaces at once, then a child in the pid
- * namespace.
- */
-static void __attribute__((noreturn)) stage(struct joining *joining)
-{
-        struct error err = { 0 };
+        int namespaces = joining->state->namespaces;
         pid_t pid = -1;
-        if (!enter(joining, joining->state->namespaces, &err)) {
-                prctl(PR_SET_DUMPABLE, 0);
-                pid = clone_process(CLONE_PARENT, -1);
-                if (pid < 0)
+        if (!execution_open_proc(&execution, &err)) {
+                if (namespaces && setns(joining->target, namespaces) < 0)
+                        error_errno(&err, "cannot join the namespaces of %s", joining->state->id);
+                else if (prctl(PR_SET_DUMPABLE, 0) || (pid = clone_process(CLONE_PARENT, -1)) < 0)
                         error_errno(&err, "cannot start the process");
         }
         if (!pid) {
                 if (channel_wait(joining->channel[1], &err) < 0)
                         _exit(255);
-                run(joining, 0);
+                run(joining, &execution);
         }
         if (pid < 0)
                 channel_report(joining->channel[1], &err);
@@ -134,26 +125,6 @@ static void __attribute__((noreturn)) stage(struct joining *joining)
 }
 
 /* ---- the runtime's side ---- */
-
-static int start_directly(struct joining *joining, struct error *err)
-{
-        int flags = joining->state->namespaces;
-        _cleanup_close_ int own = -1;
-        if (flags & CLONE_NEWPID) {
-                own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-                int r = own < 0 ? error_errno(err, "cannot open the own pid namespace")
-                                : enter(joining, CLONE_NEWPID, err);
-                if (r < 0)
-                        return r;
-        }
-        joining->pid = clone_process(0, cgroup_directory(joining->cgroup));
-        if (!joining->pid)
-                run(joining, flags & ~CLONE_NEWPID);
-        int r = joining->pid < 0 ? error_errno(err, "cannot start a process in %s", joining->state->id) : 0;
-        if (own >= 0 && setns(own, CLONE_NEWPID) < 0 && !r)
-                r = error_errno(err, "cannot return to the own pid namespace");
-        return r;
-}
 
 static int start_by_stage(struct joining *joining, struct error *err)
 {
@@ -184,11 +155,9 @@ static int start(struct joining *joining, struct error *err)
         int r = oom_score_lend(&joining->config->program, joining->options->rootless, &before, err);
         if (r < 0)
                 return r;
-        /* An ordinary user's root has no right over the pid namespace it was born in: it could not return from another. */
-        bool by_stage = joining->state->namespaces & CLONE_NEWUSER || joining->options->rootless;
         /* Before the process can be seen in the container, it is closed to all that live there. */
         prctl(PR_SET_DUMPABLE, 0);
-        r = by_stage ? start_by_stage(joining, err) : start_directly(joining, err);
+        r = start_by_stage(joining, err);
         prctl(PR_SET_DUMPABLE, 1);
         oom_score_return(&before);
         close(TAKE_FD(joining->channel[1]));

@@ -69,6 +69,22 @@ def test_a_program_behind_a_descriptor_of_the_runtime_is_no_way_out(runtime, sle
             assert said.returncode and "out" not in said.stdout.split(), path
 
 
+def test_a_process_that_joins_is_never_seen_among_the_hosts_files(runtime, bundle, unique, folder):
+    """Whoever may trace could walk out by /proc/PID/root of an exec that has entered the pid namespace before the mount namespace."""
+    secret = folder / "secret"
+    secret.write_text("the host's\n")
+
+    def edit(made):
+        for kind in ("bounding", "effective", "permitted"):
+            made.process["capabilities"][kind] = made.process["capabilities"][kind] + ["CAP_SYS_PTRACE"]
+    look = f"while :; do cat /proc/[0-9]*/root{secret} 2>/dev/null >>/tmp/found; done"
+    made = bundle("sh", "-c", look, edit=edit)
+    name = started(runtime, made, unique())
+    for _ in range(100):
+        runtime.ok("exec", name, "true")
+    assert not runtime.ok("exec", name, "cat", "/tmp/found")
+
+
 def test_a_fifo_in_the_place_of_passwd_holds_nobody_up(run):
     def edit(made):
         passwd = made.rootfs / "etc/passwd"

@@ -204,6 +204,24 @@ static void test_a_lock_on_a_replaced_file_is_taken_anew(void **state)
         close(pipes[1]);
 }
 
+static void test_closing_all_but_some_closes_all_others(void **state)
+{
+        (void)state;
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        for (int fd = 200; fd < 204; fd++)
+                assert_int_equal(dup2(ends[0], fd), fd);
+        const int kept[] = { 203, -1, 201, 201, 5 };
+        assert_int_equal(descriptors_close_except(200, kept, sizeof(kept) / sizeof(*kept)), 0);
+        for (int fd = 200; fd < 204; fd++) {
+                assert_int_equal(fcntl(fd, F_GETFD) >= 0, fd & 1);
+                close(fd);
+        }
+        assert_true(fcntl(ends[0], F_GETFD) >= 0 && fcntl(ends[1], F_GETFD) >= 0);
+        close(ends[0]);
+        close(ends[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -216,6 +234,7 @@ int main(void)
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(test_a_lock_keeps_others_out_until_it_is_closed, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_a_lock_on_a_replaced_file_is_taken_anew, make_folder, remove_folder),
+                cmocka_unit_test(test_closing_all_but_some_closes_all_others),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
