@@ -21,6 +21,7 @@
 #define ADDRESS   "10.0.2.100"
 #define PREFIX    "24"
 #define GATEWAY   "10.0.2.2"
+#define HARDWARE  "0a:6f:6e:67:67:69" /* of the gateway, where the host has no card to take it from */
 
 static char *pid_file(struct networks *networks, const char *instance)
 {
@@ -53,8 +54,8 @@ static int port_arguments(const struct lease *lease, bool udp, char ***arguments
         return r;
 }
 
-static int arguments_make(const struct lease *lease, const char *pin, const char *pid, char ***arguments,
-                          struct error *err)
+static int arguments_make(const struct lease *lease, const char *pin, const char *pid, bool offline,
+                          char ***arguments, struct error *err)
 {
         /* Left to itself pasta forwards every port that anything binds, in both directions. */
         const char *const fixed[] = {
@@ -65,9 +66,23 @@ static int arguments_make(const struct lease *lease, const char *pin, const char
         for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
                 if (list_append(arguments, fixed[i]) < 0)
                         return error_memory(err);
+        static const char *const loopback[] = { "-4", "-i", "lo", "-M", HARDWARE };
+        for (size_t i = 0; offline && i < ARRAY_SIZE(loopback); i++)
+                if (list_append(arguments, loopback[i]) < 0)
+                        return error_memory(err);
         if (port_arguments(lease, false, arguments) < 0 || port_arguments(lease, true, arguments) < 0)
                 return error_memory(err);
         return 0;
+}
+
+/* The first line about the matter: without a system log there are lines about that, too. */
+static const char *reason_of(char *said)
+{
+        char *rest = said, *line;
+        while ((line = strsep(&rest, "\n")))
+                if (*line && !text_ends(line, "to syslog"))
+                        return line;
+        return "it gave no reason";
 }
 
 /* pasta goes to the background once it is ready, or says why it is not. */
@@ -90,8 +105,21 @@ static int run(char **arguments, struct error *err)
                 return 0;
         if (lseek(talk, 0, SEEK_SET) < 0 || file_read_fd(talk, "pasta's message", 65536, &said, NULL, NULL) < 0)
                 return error_set(err, -EIO, "pasta failed with code %d", code);
-        said[strcspn(said, "\n")] = '\0';
-        return error_set(err, strstr(said, "in use") ? -EADDRINUSE : -EIO, "pasta failed with code %d: %s", code, said);
+        r = strstr(said, "in use") ? -EADDRINUSE : strstr(said, "External interface not usable") ? -ENETDOWN : -EIO;
+        return error_set(err, r, "pasta failed with code %d: %s", code, reason_of(said));
+}
+
+/* A host that leads nowhere has no interface whose addresses pasta could use: loopback still serves published ports. */
+static int run_for(const struct lease *lease, const char *pin, const char *pid, struct error *err)
+{
+        int r = -ENETDOWN;
+        for (int offline = 0; r == -ENETDOWN && offline < 2; offline++) {
+                _cleanup_list_ char **arguments = NULL;
+                r = arguments_make(lease, pin, pid, offline, &arguments, err);
+                if (!r)
+                        r = run(arguments, err);
+        }
+        return r;
 }
 
 /*
@@ -117,7 +145,6 @@ static int introduce(struct networks *networks, const char *instance, struct err
 int pasta_start(struct networks *networks, const struct lease *lease, struct error *err)
 {
         _cleanup_free_ char *pid = pid_file(networks, lease->instance), *pin = pin_path(networks, lease->instance);
-        _cleanup_list_ char **arguments = NULL;
         if (!pid || !pin)
                 return error_memory(err);
         if (!access(pid, F_OK)) {
@@ -125,9 +152,7 @@ int pasta_start(struct networks *networks, const struct lease *lease, struct err
                         return 0;
                 return error_set(err, -EBUSY, "ports are published with an instance's first network, not later");
         }
-        int r = arguments_make(lease, pin, pid, &arguments, err);
-        if (!r)
-                r = run(arguments, err);
+        int r = run_for(lease, pin, pid, err);
         if (!r) {
                 r = introduce(networks, lease->instance, err);
                 if (r < 0)
