@@ -15,7 +15,7 @@ import pytest
 
 pytest.register_assert_rewrite("support")
 
-from support import archives, bundle as bundles, leaks, private_host, programs  # noqa: E402 (after the rewrite is asked for)
+from support import archives, bundle as bundles, leaks, ordinary_user, private_host, programs  # noqa: E402 (after the rewrite is asked for)
 
 RAN_AS_ROOT = os.geteuid() == 0
 COUNTER = itertools.count()
@@ -158,6 +158,22 @@ def onggi(no_leaks, sanitizer_reports, folder, unique):
     yield caller
     caller.remove_all()
     shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(name="ordinary_user")
+def fixture_ordinary_user(private_host, folder, request, sanitizer_reports):
+    """onggi as a user with subordinate ids types it; all is counted and removed as for `onggi`, and the user logged out."""
+    folder.chmod(0o777)  # reports of sanitizers
+    accounts = folder / "accounts"
+    accounts.mkdir()
+    ordinary_user.make_known(accounts)
+    home = ordinary_user.own_folder(folder / "home")
+    runtime_folder = ordinary_user.own_folder(Path("/run/user") / str(ordinary_user.UID))
+    request.getfixturevalue("no_leaks")
+    caller = ordinary_user.OrdinaryOnggi(home, runtime_folder)
+    yield caller
+    caller.remove_all()
+    caller.log_out()
 
 
 @pytest.fixture(scope="session")
