@@ -91,6 +91,7 @@ int detach_keys_feed(const struct detach_keys *keys, size_t *position, unsigned 
 struct session {
         int connection, signals;
         bool input, tty, ended;
+        bool full; /* the monitor takes no more input at the moment */
         int exit_code;
         bool exited, detached;
         struct detach_keys keys;
@@ -144,6 +145,11 @@ static void send_keys(struct session *session, const char *data, size_t length)
 
 static void take_input(struct session *session)
 {
+        /* Who waits for room reads no output meanwhile, and the program may wait for just that. */
+        struct pollfd room = { .fd = session->connection, .events = POLLOUT };
+        session->full = poll(&room, 1, 0) == 0;
+        if (session->full)
+                return;
         char data[4096];
         ssize_t n = read(STDIN_FILENO, data, sizeof(data));
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -180,16 +186,20 @@ static int take_message(struct session *session)
 static int copy(struct session *session, bool wait_for_end, struct error *err)
 {
         while (!session->detached && !(session->exited && !wait_for_end) && !session->ended) {
-                struct pollfd polls[] = { { .fd = session->connection, .events = POLLIN },
-                                          { .fd = session->signals, .events = POLLIN },
-                                          { .fd = session->input ? STDIN_FILENO : -1, .events = POLLIN } };
+                short wanted = session->full ? POLLIN | POLLOUT : POLLIN;
+                struct pollfd polls[] = {
+                        { .fd = session->connection, .events = wanted },
+                        { .fd = session->signals, .events = POLLIN },
+                        { .fd = session->input && !session->full ? STDIN_FILENO : -1, .events = POLLIN }
+                };
                 if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
                         return error_errno(err, "cannot wait for the instance");
                 if (polls[1].revents)
                         take_signal(session);
                 if (polls[2].revents)
                         take_input(session);
-                if (!polls[0].revents)
+                session->full = session->full && !(polls[0].revents & POLLOUT);
+                if (!(polls[0].revents & ~POLLOUT))
                         continue;
                 int r = take_message(session);
                 if (r == 1)

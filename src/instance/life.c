@@ -341,7 +341,7 @@ int instance_run(struct host *host, const struct instance_settings *settings, bo
         int r = instance_create_locked(host, settings, lasts, settings->remove, &instance, &lock, err);
         if (r < 0)
                 return r;
-        uint32_t hello = detach ? 0 : hello_of(attachment) | HELLO_FINISH;
+        uint32_t hello = detach ? 0 : hello_of(attachment) | HELLO_FINISH | (attachment->input ? HELLO_ONCE : 0);
         int connection = instance_launch(instance, lock, hello, exit_code, err);
         if (connection < 0) {
                 r = connection;

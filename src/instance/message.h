@@ -36,9 +36,10 @@ enum message_type {
 
 enum hello_flags {
         HELLO_STREAMS = 1, /* wants the output */
-        HELLO_INPUT = 2,   /* may give input; a hang-up without its end leaves it open */
+        HELLO_INPUT = 2,   /* may give input; a hang-up without its end leaves it open, but for ONCE */
         HELLO_EXIT = 4,    /* wants EXITED and ENDED */
         HELLO_FINISH = 8,  /* will clean up after ENDED (instance_finish()): the monitor need not */
+        HELLO_ONCE = 16,   /* the only one to give input: its hang-up ends that, too (docker's StdinOnce) */
 };
 
 /* Sends in one packet a type, `number_count` 32-bit numbers and bytes. Returns 0 or a negative errno (-EAGAIN if it

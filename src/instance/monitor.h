@@ -76,6 +76,7 @@ struct monitor {
         struct client *clients;
         struct message *input_pending; /* input that the program did not take yet */
         size_t input_offset;
+        bool input_ends; /* with what is pending */
         struct message *scratch; /* one buffer for whatever is on its way */
 
         /* how it stands */
@@ -112,6 +113,8 @@ int streams_take_terminal(struct monitor *monitor, struct error *err);
 void streams_hold(struct monitor *monitor, bool hold);
 /* Input of a client; the message is taken over where it does not fit at once. */
 void streams_input(struct monitor *monitor, struct message *message);
+/* No more input comes: a pipe is closed after what is on its way. A terminal has no end but the user's ^D. */
+void streams_end_input(struct monitor *monitor);
 void streams_resize(struct monitor *monitor, unsigned rows, unsigned columns);
 
 /* ---- monitor_clients.c ---- */
@@ -120,6 +123,8 @@ struct client *clients_add(struct monitor *monitor, int fd, uint32_t flags);
 /* Sends to all clients that have one of the flags. */
 void clients_send(struct monitor *monitor, uint32_t flags, enum message_type type, const void *data, size_t length);
 bool clients_will_finish(const struct monitor *monitor);
+/* To be called when input has become pending, or is no more: nobody's input is read meanwhile. */
+void clients_watch(struct monitor *monitor);
 /* Waits, a bounded time, until what clients have not taken yet is taken. */
 void clients_flush(struct monitor *monitor);
 

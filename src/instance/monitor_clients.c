@@ -25,12 +25,33 @@ static bool any_pending(const struct monitor *monitor)
         return false;
 }
 
+/* One that is not watched for anything is taken out: its hang-up would wake us without an end. */
+static int watch(struct monitor *monitor, struct client *client)
+{
+        uint32_t events = client->flags & HELLO_INPUT && monitor->input_pending ? 0 : EPOLLIN;
+        if (client->pending)
+                events |= EPOLLOUT;
+        if (events)
+                return monitor_watch(monitor, &client->source, events);
+        epoll_ctl(monitor->epoll, EPOLL_CTL_DEL, client->source.fd, NULL);
+        return 0;
+}
+
+void clients_watch(struct monitor *monitor)
+{
+        for (struct client *client = monitor->clients; client; client = client->next)
+                if (client->source.fd >= 0)
+                        watch(monitor, client);
+}
+
 /* Marked here, freed by sweep(): it may be in the middle of somebody's walk over the list. */
 static void hang_up(struct monitor *monitor, struct client *client)
 {
         monitor_forget(monitor, &client->source);
         free(client->pending);
         client->pending = NULL;
+        if (client->flags & HELLO_ONCE)
+                streams_end_input(monitor);
         client->flags = 0;
         if (!any_pending(monitor))
                 streams_hold(monitor, false);
@@ -64,7 +85,7 @@ static void send_to(struct monitor *monitor, struct client *client, enum message
                 client->pending->type = type;
                 client->pending->length = length;
                 memcpy(client->pending->data, data, length);
-                monitor_watch(monitor, &client->source, EPOLLIN | EPOLLOUT);
+                watch(monitor, client);
                 streams_hold(monitor, true);
                 return;
         }
@@ -90,7 +111,7 @@ static void send_pending(struct monitor *monitor, struct client *client)
         }
         free(client->pending);
         client->pending = NULL;
-        monitor_watch(monitor, &client->source, EPOLLIN);
+        watch(monitor, client);
         if (!any_pending(monitor))
                 streams_hold(monitor, false);
 }
@@ -129,7 +150,10 @@ static void handle(struct monitor *monitor, struct client *client, struct messag
         unsigned short size[2];
         struct restart_policy policy;
         switch (message->type) {
-        case MESSAGE_HELLO: client->flags = (uint32_t)message_number(message, 0); return;
+        case MESSAGE_HELLO:
+                client->flags = (uint32_t)message_number(message, 0);
+                watch(monitor, client);
+                return;
         case MESSAGE_INPUT:
                 if (client->flags & HELLO_INPUT)
                         streams_input(monitor, message);
@@ -163,7 +187,9 @@ static void client_ready(struct monitor *monitor, struct source *source, uint32_
         struct client *client = (struct client *)source;
         if (events & EPOLLOUT && client->pending)
                 send_pending(monitor, client);
-        if (source->fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        /* A hang-up is told unasked, before the input that comes first may be read. */
+        bool waits = client->flags & HELLO_INPUT && monitor->input_pending;
+        if (source->fd >= 0 && !waits && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
                 int r = message_receive(source->fd, monitor->scratch);
                 if (r == 1)
                         handle(monitor, client, monitor->scratch);
@@ -181,7 +207,7 @@ struct client *clients_add(struct monitor *monitor, int fd, uint32_t flags)
         client->source = (struct source){ fd, client_ready };
         client->flags = flags;
         fcntl(fd, F_SETFL, O_NONBLOCK);
-        if (monitor_watch(monitor, &client->source, EPOLLIN) < 0) {
+        if (watch(monitor, client) < 0) {
                 free(client);
                 return NULL;
         }

@@ -160,6 +160,7 @@ void streams_close(struct monitor *monitor)
         monitor_forget(monitor, &monitor->input);
         free(monitor->input_pending);
         monitor->input_pending = NULL;
+        monitor->input_ends = false;
 }
 
 /* Returns whether all of it was taken. */
@@ -179,14 +180,6 @@ static bool write_input(struct monitor *monitor, const struct message *message)
         return true;
 }
 
-static void watch_input_of_clients(struct monitor *monitor, bool on)
-{
-        for (struct client *client = monitor->clients; client; client = client->next)
-                if (client->flags & HELLO_INPUT && client->source.fd >= 0)
-                        monitor_watch(monitor, &client->source,
-                                      (on ? EPOLLIN : 0U) | (client->pending ? EPOLLOUT : 0U));
-}
-
 static void input_ready(struct monitor *monitor, struct source *source, uint32_t events)
 {
         (void)events;
@@ -195,7 +188,16 @@ static void input_ready(struct monitor *monitor, struct source *source, uint32_t
         free(monitor->input_pending);
         monitor->input_pending = NULL;
         epoll_ctl(monitor->epoll, EPOLL_CTL_DEL, source->fd, NULL);
-        watch_input_of_clients(monitor, true);
+        clients_watch(monitor);
+        if (monitor->input_ends)
+                streams_end_input(monitor);
+}
+
+void streams_end_input(struct monitor *monitor)
+{
+        monitor->input_ends = monitor->input_pending;
+        if (!monitor->input_pending && !monitor->tty)
+                monitor_forget(monitor, &monitor->input);
 }
 
 void streams_input(struct monitor *monitor, struct message *message)
@@ -203,9 +205,7 @@ void streams_input(struct monitor *monitor, struct message *message)
         if (monitor->input.fd < 0)
                 return;
         if (!message->length) {
-                /* The end of input: a pipe is closed. A terminal has no end but the user's ^D. */
-                if (!monitor->tty)
-                        monitor_forget(monitor, &monitor->input);
+                streams_end_input(monitor);
                 return;
         }
         monitor->input_offset = 0;
@@ -215,7 +215,7 @@ void streams_input(struct monitor *monitor, struct message *message)
         if (!monitor->input_pending)
                 return;
         memcpy(monitor->input_pending, message, sizeof(*message));
-        watch_input_of_clients(monitor, false);
+        clients_watch(monitor);
         monitor_watch(monitor, &monitor->input, EPOLLOUT);
 }
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What users of docker rely on without having read it anywhere."""
+import subprocess
+import time
+
+import pytest
+
+from support import leaks
+
+pytestmark = pytest.mark.root
+
+IMAGE = "localhost/busybox:test"
+SLEEP = ("sleep", "1000")
+
+
+@pytest.fixture(name="host")
+def fixture_host(onggi, docker_archive):
+    """An onggi with an image."""
+    onggi.ok("load", "--quiet", "--input", docker_archive)
+    yield onggi
+    onggi.remove_all()
+    assert comes_true(lambda: not any("onggi" in command for command in leaks.descendants().values()))
+
+
+def comes_true(condition, seconds=15):
+    """Waits for what tells nobody that it has happened."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def create(host, *words):
+    return host.ok("create", "--network", "none", *words)
+
+
+# ---- Standard input ----
+
+def test_the_programs_input_ends_with_the_command_that_gave_it(host):
+    process = host.popen("run", "-i", "--network", "none", "--name", "one", IMAGE, "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write("hello\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "hello\n"
+    process.kill()
+    process.wait()
+    assert host.ok("wait", "one", timeout=20) == "0"
+
+
+def test_a_reader_that_goes_ends_a_copying_program(host):
+    script = 'head -c 20M /dev/zero | "$@" | head -c 10 | wc -c'
+    command = host.command("run", "-i", "--rm", "--network", "none", IMAGE, "cat")
+    assert subprocess.run(["/bin/sh", "-c", script, "sh", *command], stdout=subprocess.PIPE, timeout=60).stdout == b"10\n"
+    assert comes_true(lambda: host.ok("ps", "-aq") == "")
+
+
+def test_input_that_goes_round_through_a_program_comes_back_whole(host):
+    data = "0123456789abcde\n" * 500000
+    assert host("run", "-i", "--rm", "--network", "none", IMAGE, "cat", input=data).stdout == data
+
+
+def test_a_program_that_answers_more_than_it_is_told_is_no_deadlock(host):
+    done = host("run", "-i", "--rm", "--network", "none", IMAGE, "sed", "s/.*/&&&&&&&&&&&&&&&&/", input="0123456789abcde\n" * 100000)
+    assert done.returncode == 0 and len(done.stdout) == (15 * 16 + 1) * 100000
+
+
+def test_input_of_one_that_was_created_stays_open_for_the_next(host):
+    host.ok("run", "-d", "-i", "--network", "none", "--name", "one", IMAGE, "cat")
+    for line in ("first\n", "second\n"):
+        process = host.popen("attach", "one", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdin.write(line)
+        process.stdin.flush()
+        assert process.stdout.readline() == line
+        process.kill()
+        process.wait()
