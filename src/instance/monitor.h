@@ -87,7 +87,6 @@ struct monitor {
         struct timespec began;
         int exit_code;
         bool oom_killed, stopped, paused, over;
-        uint64_t oom_before;
         int64_t restart_count;
         struct restart_history history;
         char error_text[1024];
@@ -95,11 +94,11 @@ struct monitor {
 };
 
 /* ---- monitor_container.c ---- */
-/* Runs the container. On failure *exit_code is 125, 126 or 127. */
+/* Runs the container. On failure *exit_code is as of exit_code.h. */
 int container_run(struct monitor *monitor, int *exit_code, struct error *err);
 /* Runs `onggi-runtime <verb> …` to its end. */
 int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err);
-/* Whether the kernel's OOM killer has killed in its control group. */
+/* How often the kernel's OOM killer has killed in its control group. */
 uint64_t container_oom_kills(const struct monitor *monitor);
 
 /* ---- monitor_streams.c ---- */

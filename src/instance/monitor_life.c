@@ -13,6 +13,7 @@
 #include "base/test_point.h"
 #include "base/text.h"
 #include "instance/events.h"
+#include "instance/exit_code.h"
 #include "instance/monitor.h"
 #include "instance/timestamp.h"
 
@@ -58,7 +59,7 @@ static int run(struct monitor *monitor, int *exit_code, struct error *err)
         if (r < 0)
                 return r;
         monitor->status = "running";
-        monitor->paused = false;
+        monitor->paused = monitor->oom_killed = false;
         monitor->error_text[0] = 0;
         timestamp_now(monitor->started);
         monitor->began = (struct timespec){ 0 };
@@ -122,6 +123,7 @@ static void retry(struct monitor *monitor, struct source *source, uint32_t event
         }
         snprintf(monitor->error_text, sizeof(monitor->error_text), "%s", err.text);
         monitor->exit_code = exit_code;
+        monitor->oom_killed = exit_code == EXIT_CODE_OUT_OF_MEMORY;
         if (restart_decide(&monitor->policy, &monitor->history, exit_code, monitor->stopped, 0))
                 pause_before_retry(monitor);
         else
@@ -136,7 +138,8 @@ static void container_ended(struct monitor *monitor, int status)
                 close(monitor->pidfd);
         monitor->pidfd = -1;
         timestamp_now(monitor->finished);
-        monitor->oom_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && container_oom_kills(monitor);
+        /* As docker: whichever of its processes it was, the last run was short of memory. */
+        monitor->oom_killed = container_oom_kills(monitor);
         streams_drain(monitor);
         health_end(monitor);
         monitor_timer(monitor, &monitor->stop_timer, 0);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/test_point.h"
 #include "base/text.h"
+#include "instance/exit_code.h"
 #include "instance/folder.h"
 #include "instance/network_setting.h"
 
@@ -165,6 +166,7 @@ static void undo(struct instance *instance, int run_folder, int exit_code, const
                 unlinkat(run_folder, "run.json", 0);
         instance_finish(instance, NULL);
         json_object_set_new(instance->state, "exit_code", json_integer(exit_code));
+        json_object_set_new(instance->state, "oom_killed", json_boolean(exit_code == EXIT_CODE_OUT_OF_MEMORY));
         json_object_set_new(instance->state, "error", json_string(reason->text));
         instance_save_state(instance, false, NULL);
 }

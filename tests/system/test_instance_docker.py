@@ -72,3 +72,21 @@ def test_input_of_one_that_was_created_stays_open_for_the_next(host):
         assert process.stdout.readline() == line
         process.kill()
         process.wait()
+
+
+# ---- Memory ----
+
+def test_a_memory_limit_too_low_to_start_is_told_and_kept(host):
+    text = host.refuses("run", "--memory", "64k", "--network", "none", "--name", "one", IMAGE, "true", status=137)
+    assert "memory limit is too low" in text
+    assert host.ok("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "one") == "true 137"
+    host.ok("update", "--memory", "64m", "one")
+    assert host.ok("start", "one") == "one"
+    host.ok("wait", "one")
+    assert host.ok("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "one") == "false 0"
+
+
+def test_a_childs_death_for_want_of_memory_shows_in_the_state(host):
+    host("run", "--memory", "16m", "--network", "none", "--name", "one", IMAGE, "sh", "-c",
+         "dd if=/dev/zero of=/dev/null bs=64M count=1; echo on")
+    assert host.ok("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "one") == "true 0"
