@@ -73,16 +73,17 @@ static int describe_process(struct execution *execution, json_t **process, struc
         snprintf(path, sizeof(path), "/proc/%d/root", (int)json_integer_value(json_object_get(instance->run, "pid")));
         _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct identity identity = { 0 };
-        char hostname[65];
-        snprintf(hostname, sizeof(hostname), "%.12s", instance->id);
+        _cleanup_free_ char *hostname = instance_hostname(instance, &settings);
         if (!r && root < 0)
                 r = error_errno(err, "cannot open the root folder of instance %s", instance->name);
+        if (!r && !hostname)
+                r = error_memory(err);
         if (!r)
                 r = identity_resolve(root, settings.user, settings.groups, &identity, err);
         const struct spec_input input = { .id = instance->id,
                                           .settings = &settings,
                                           .identity = &identity,
-                                          .hostname = settings.hostname ? settings.hostname : hostname };
+                                          .hostname = hostname };
         if (!r)
                 r = spec_process(&input, exec->command, process, err);
         identity_free(&identity);

@@ -63,6 +63,9 @@ int instances_sweep(struct host *host, int instances, struct error *err);
 /* settings of config.json with the changes of `update` on top. To instance_settings_free(). */
 int instance_settings_of(const struct instance *instance, struct instance_settings *settings, struct error *err);
 
+/* The name it calls itself by, or will when it is started; the caller's, NULL without memory. */
+char *instance_hostname(const struct instance *instance, const struct instance_settings *settings);
+
 /* Runs `onggi-runtime --root <state>/runtime <arguments…>` and waits; its message becomes the error's.
  * NULL-terminated. */
 int runtime_call(const struct host *host, char *const *arguments, struct error *err);

@@ -83,10 +83,9 @@ static json_t *set_of(char *const *list)
 
 static json_t *config_of(const struct instance *instance, const struct instance_settings *settings)
 {
-        char short_id[13];
-        snprintf(short_id, sizeof(short_id), "%.12s", instance->id);
-        json_t *config = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "Hostname",
-                                   settings->hostname ? settings->hostname : short_id, "Domainname",
+        _cleanup_free_ char *hostname = instance_hostname(instance, settings);
+        json_t *config = json_pack("{s:s*, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "Hostname",
+                                   hostname, "Domainname",
                                    settings->domainname ? settings->domainname : "", "User",
                                    settings->user ? settings->user : "", "Tty", settings->tty, "OpenStdin",
                                    settings->interactive, "Env", list_or_null(settings->environment), "Cmd",

@@ -15,6 +15,8 @@
 #include "instance/folder.h"
 #include "instance/name.h"
 
+#define HOSTNAME_FILE_MAX 256
+
 static const char *const status_names[] = {
         [INSTANCE_CREATED] = "created", [INSTANCE_RUNNING] = "running",       [INSTANCE_PAUSED] = "paused",
         [INSTANCE_EXITED] = "exited",   [INSTANCE_RESTARTING] = "restarting", [INSTANCE_DEAD] = "dead",
@@ -68,6 +70,15 @@ int run_folder_make(const struct host *host, const char *id, struct error *err)
 char *run_folder_path(const struct host *host, const char *id, const char *name)
 {
         return text_format("%s/instances/%s/%s", host->state, id, name);
+}
+
+char *instance_hostname(const struct instance *instance, const struct instance_settings *settings)
+{
+        _cleanup_free_ char *written = NULL;
+        _cleanup_close_ int folder = instance->run ? run_folder_open(instance->host, instance->id) : -1;
+        if (folder >= 0 && !file_read(folder, "hostname", HOSTNAME_FILE_MAX, &written, NULL, NULL))
+                return strndup(written, strcspn(written, "\n"));
+        return settings->hostname ? strdup(settings->hostname) : strndup(instance->id, 12);
 }
 
 /* The name may change under a rename, the rest of what state.json says too: read anew at every look. */

@@ -81,10 +81,29 @@ static int find_shared(struct start *start, struct error *err)
         return r;
 }
 
+/* Whose network is shared, his name is used: it is the one that his addresses have. */
+static int take_hostname(struct start *start, const char *name, struct error *err)
+{
+        struct instance *other;
+        int r = instance_find(start->host, name, &other, err);
+        if (r < 0)
+                return error_prefix(err, "--network container:%s", name);
+        struct instance_settings settings;
+        r = instance_settings_of(other, &settings, err);
+        if (!r) {
+                start->hostname = instance_hostname(other, &settings);
+                instance_settings_free(&settings);
+        }
+        instance_free(other);
+        return !r && !start->hostname ? error_memory(err) : r;
+}
+
 static int choose_hostname(struct start *start, struct error *err)
 {
         const struct instance_settings *settings = &start->settings;
         struct utsname host;
+        if (network_settings_kind(settings) == NETWORK_CONTAINER && !text_equal(settings->uts_mode, "host"))
+                return take_hostname(start, network_settings_container(settings), err);
         bool hosts_name = text_equal(settings->uts_mode, "host") || network_settings_kind(settings) == NETWORK_HOST;
         if (settings->hostname)
                 start->hostname = strdup(settings->hostname);

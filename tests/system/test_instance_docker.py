@@ -90,3 +90,13 @@ def test_a_childs_death_for_want_of_memory_shows_in_the_state(host):
     host("run", "--memory", "16m", "--network", "none", "--name", "one", IMAGE, "sh", "-c",
          "dd if=/dev/zero of=/dev/null bs=64M count=1; echo on")
     assert host.ok("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "one") == "true 0"
+
+
+# ---- Network ----
+
+def test_who_shares_anothers_network_has_its_host_name(host):
+    host.ok("run", "-d", "--name", "one", "--hostname", "pod", IMAGE, *SLEEP)
+    assert host.ok("run", "--rm", "--network", "container:one", IMAGE, "sh", "-c", "hostname; cat /etc/hostname") == "pod\npod"
+    host.ok("run", "-d", "--network", "container:one", "--name", "two", IMAGE, *SLEEP)
+    assert host.ok("exec", "two", "sh", "-c", "hostname; echo $HOSTNAME").split() == ["pod", "pod"]
+    assert host.ok("inspect", "-f", "{{.Config.Hostname}}", "two") == "pod"
