@@ -17,6 +17,7 @@
 #include "instance/id_map.h"
 #include "instance/mount_setting.h"
 #include "instance/name.h"
+#include "instance/spec.h"
 #include "instance/start.h"
 #include "instance/timestamp.h"
 #include "instance/volume.h"
@@ -87,6 +88,29 @@ static int take_volumes_from(struct creation *creation, char *const *names, stru
         return 0;
 }
 
+/* --security-opt seccomp=FILE: absolute, as a later start may be called from elsewhere, and known to be a profile. */
+static int settle_profile(struct instance_settings *settings, struct error *err)
+{
+        struct security_settings security;
+        int r = security_settings_parse(settings->security_options, &security, err);
+        if (r < 0 || !security.seccomp_file[0] || security.seccomp_unconfined)
+                return r;
+        _cleanup_free_ char *path = realpath(security.seccomp_file, NULL);
+        if (!path)
+                return error_set(err, -EINVAL, "--security-opt seccomp=%s: %s", security.seccomp_file, strerror(errno));
+        for (char **option = settings->security_options; *option; option++) {
+                if (strncmp(*option, "seccomp", 7) != 0)
+                        continue;
+                free(*option);
+                if (!(*option = text_format("seccomp=%s", path)))
+                        return error_memory(err);
+        }
+        json_t *profile = NULL;
+        r = spec_seccomp(settings, &profile, err);
+        json_decref(profile);
+        return r;
+}
+
 static int find_image(struct creation *creation, struct error *err)
 {
         int r = store_open(creation->host->root, &creation->store, err);
@@ -96,6 +120,8 @@ static int find_image(struct creation *creation, struct error *err)
                 r = instance_settings_merge_image(&creation->settings, creation->image->config, err);
         if (!r)
                 r = instance_settings_check(&creation->settings, err);
+        if (!r)
+                r = settle_profile(&creation->settings, err);
         if (!r && !list_length(creation->settings.command) && !list_length(creation->settings.entrypoint))
                 r = error_set(err, -EINVAL, "image %s has no command of its own; give one after the image's name",
                               creation->settings.image);

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "container/default_profile.h"
+#include "instance/seccomp_profile.h"
 #include "instance/spec.h"
 
 /* capabilities(7), in the kernel's order. */
@@ -124,20 +125,25 @@ int spec_capabilities(const struct instance_settings *settings, json_t **capabil
         return *capabilities ? 0 : error_memory(err);
 }
 
-/* A profile from a file is in the runtime-spec's form; Docker's own profile language ("names" with "includes") is not
- * read. */
-static int read_profile(const char *path, json_t **seccomp, struct error *err)
+static int read_profile(const char *path, const json_t *capabilities, json_t **seccomp, struct error *err)
 {
-        json_t *profile;
-        int r = json_read(AT_FDCWD, path, &profile, err);
-        if (r < 0)
-                return error_prefix(err, "--security-opt seccomp=%s", path);
-        if (!json_is_string(json_object_get(profile, "defaultAction"))) {
-                json_decref(profile);
-                return error_set(err, -EINVAL, "--security-opt seccomp=%s: defaultAction is required", path);
-        }
-        *seccomp = profile;
-        return 0;
+        json_t *read = NULL;
+        int r = json_read(AT_FDCWD, path, &read, err);
+        _cleanup_json_ json_t *profile = read;
+        const struct seccomp_host host = seccomp_host_here(capabilities);
+        if (!r)
+                r = seccomp_profile_translate(profile, path, &host, seccomp, err);
+        return r < 0 ? error_prefix(err, "--security-opt seccomp") : 0;
+}
+
+static int file_profile(const struct instance_settings *settings, const char *path, json_t **seccomp, struct error *err)
+{
+        json_t *sets = NULL;
+        int r = spec_capabilities(settings, &sets, err);
+        if (!r)
+                r = read_profile(path, json_object_get(sets, "bounding"), seccomp, err);
+        json_decref(sets);
+        return r;
 }
 
 int spec_seccomp(const struct instance_settings *settings, json_t **seccomp, struct error *err)
@@ -149,7 +155,7 @@ int spec_seccomp(const struct instance_settings *settings, json_t **seccomp, str
         if (r < 0 || security.seccomp_unconfined)
                 return r;
         if (security.seccomp_file[0])
-                return read_profile(security.seccomp_file, seccomp, err);
+                return file_profile(settings, security.seccomp_file, seccomp, err);
         if (settings->privileged)
                 return 0;
         r = capability_set(settings, &set, err);
