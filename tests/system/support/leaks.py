@@ -61,6 +61,13 @@ def descendants(statuses=None):
     return {pid: names[pid] for pid in ours - zombies - {root}}
 
 
+def await_end(word, patience=10.0):
+    """Waits until no descendant has the word in its command line; whoever counts afterwards tells if one has it still."""
+    deadline = time.monotonic() + patience
+    while any(word in command for command in descendants().values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def _mounts():
     lines = (line.split(" - ") for line in Path("/proc/thread-self/mountinfo").read_text().splitlines())
     return {f"{before.split()[4]} ({after.split()[0]} of {before.split()[3]})" for before, after in lines}
