@@ -178,16 +178,22 @@ static int bind_from_host(struct rootfs *rootfs, const struct rootfs_mount *moun
         return r < 0 ? r : attach(rootfs, mount, fd, target, err);
 }
 
-/* A tmpfs takes the permissions of the folder that it covers, unless its options name some. */
-static int add_tmpfs_mode(struct rootfs_mount *mount, int target, struct error *err)
+/*
+ * A tmpfs takes the permissions of the folder that it covers, unless its options name some. Where the image has no such
+ * folder the kernel's own, 1777, stay: so this comes before the mount point is made.
+ */
+static int add_tmpfs_mode(const struct rootfs *rootfs, struct rootfs_mount *mount, struct error *err)
 {
         struct stat st;
         for (char **word = mount->options.words; word && *word; word++) {
                 if (text_starts(*word, "mode="))
                         return 0;
         }
-        if (fstat(target, &st) < 0)
-                return error_errno(err, "cannot read the mount point");
+        const char *path = mount->target[1] ? mount->target + 1 : ".";
+        _cleanup_close_ int covered = open_in_root(rootfs->root, path, O_PATH | O_DIRECTORY, 0, NULL);
+        /* Whatever else is wrong with the path is told when the mount point is opened. */
+        if (covered < 0 || fstat(covered, &st) < 0)
+                return 0;
         return list_printf(&mount->options.words, "mode=%o", st.st_mode & 07777) < 0 ? error_memory(err) : 0;
 }
 
@@ -205,13 +211,12 @@ static int file_system_mount(struct rootfs *rootfs, struct rootfs_mount *mount, 
                              struct error *err)
 {
         const struct mount_options *options = &mount->options;
+        int r = strcmp(mount->type, "tmpfs") ? 0 : add_tmpfs_mode(rootfs, mount, err);
+        if (r < 0)
+                return r;
         _cleanup_close_ int target = open_target(rootfs, mount, true, err);
         if (target < 0)
                 return target;
-        bool is_tmpfs = !strcmp(mount->type, "tmpfs");
-        int r = is_tmpfs ? add_tmpfs_mode(mount, target, err) : 0;
-        if (r < 0)
-                return r;
 
         struct mount_change change = merged(options);
         /* What is copied up must be written first. */

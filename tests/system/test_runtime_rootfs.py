@@ -150,6 +150,16 @@ def test_mounts_happen_in_the_order_in_which_they_are_listed(run, folder):
     assert (folder / "data/seen").exists()
 
 
+def test_memory_has_the_mode_of_the_folder_it_covers_or_is_for_everyone(run):
+    def edit(bundle):
+        (bundle.rootfs / "closed").mkdir(mode=0o750)
+        for name in ("/closed", "/missing", "/missing/too"):
+            bundle.config["mounts"].append({"destination": name, "type": "tmpfs"})
+        bundle.config["mounts"].append({"destination": "/asked", "type": "tmpfs", "options": ["mode=711"]})
+    said = run("stat", "-c", "%a", "/closed", "/missing", "/missing/too", "/asked", edit=edit)
+    assert said.split() == ["750", "1777", "1777", "711"]
+
+
 def test_tmpcopyup_copies_what_the_image_has(run):
     def edit(bundle):
         bundle.config["mounts"].append({"destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup", "ro"]})
