@@ -22,6 +22,8 @@ static const struct option_spec options[] = {
           "a raw image or a block device; may be given more than once" },
         { "network", 'n', OPTION_LIST, offsetof(struct vmm_settings, networks), "tap=NAME|fd=N[,address=MAC]",
           "a network card on a tap device; may be given more than once" },
+        { "vsock", 0, OPTION_STRING, offsetof(struct vmm_settings, socket), "PATH",
+          "streams to and from the guest: PATH for its ports, PATH_N for port N of the host" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
           "print exits by reason at the end" },
         { 0 },

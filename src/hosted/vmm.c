@@ -18,6 +18,7 @@
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
+#include "hosted/socket_bridge.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 #include "machine/acpi.h"
@@ -217,6 +218,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
                 r = open_taps(vmm, settings, err);
         if (!r)
                 r = entropy_source_open(vmm, &vmm->entropy, err);
+        if (!r && settings->socket)
+                r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
         if (!r)
                 r = load(vmm, settings, &entry, err);
         if (!r)
@@ -237,6 +240,8 @@ static void tear_down(struct vmm *vmm)
         for (unsigned i = 0; i < vmm->tap_count; i++)
                 tap_close(vmm->taps[i]);
         free(vmm->taps);
+        if (vmm->sockets)
+                socket_bridge_close(vmm->sockets);
         if (vmm->entropy)
                 entropy_source_close(vmm->entropy);
         if (vmm->engine)

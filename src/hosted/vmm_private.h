@@ -43,6 +43,7 @@ struct console {
 
 struct disk;
 struct entropy_source;
+struct socket_bridge;
 struct tap;
 
 struct vmm {
@@ -61,6 +62,7 @@ struct vmm {
         unsigned tap_count;
         struct tap **taps;
         struct entropy_source *entropy;
+        struct socket_bridge *sockets;
 
         /* Under the lock: how it ended. */
         enum machine_end end;

@@ -67,7 +67,7 @@ class Bench:
         self.files[name] = path
 
     def guest(self, name, script, modules=(), options=(), append="", before="", after="", seconds=90,
-              reset=False):
+              reset=False, files=None):
         """`before` and `after` are shell lines of the emulated machine around onggi-vmm; they may use its other guests' files.
         The guest switches itself off at its end, or resets the machine."""
         archive, paths = v2_machine.Initramfs(), module_paths(*modules)
@@ -76,6 +76,8 @@ class Bench:
         archive.entry("dev/console", 0o20600, device=(5, 1))
         for path in paths:
             archive.tree(f"mod/{os.path.basename(path)}", path)
+        for path, source in (files or {}).items():
+            archive.tree(f"files/{path}", str(source))
         archive.file("modules", "\n".join(os.path.basename(path) for path in paths).encode())
         archive.file("script", script.encode())
         archive.file("init", INIT.replace("{END}", "reboot" if reset else "poweroff").encode())

@@ -54,6 +54,22 @@ mkdir -p /www && cp /data /www/data && httpd -h /www
 sleep 300 | nc -l -p 9000 | sha256sum >/received &
 """
 
+SOCKETS_SCRIPT = """
+mknod /dev/vsock c 10 $(grep vsock /proc/misc | cut -d' ' -f1) 2>/dev/null
+/files/talk vsock-echo 6000 2 &
+/files/talk vsock-send 2:5000 </files/data | sha256sum
+/files/talk vsock-send 2:5999 </dev/null
+wait
+"""
+
+# A program of the host that echoes what the guest sends it, and two that go on asking until the guest listens.
+SOCKETS_HOST = """
+talk unix-echo /v_5000 1 &
+for i in 1 2; do
+    (until talk unix-send /v "CONNECT 6000" </data >/back$i 2>/dev/null && [ -s /back$i ]; do sleep 0.5; done) &
+done
+"""
+
 PROCESSORS_SCRIPT = """
 echo "processors $(nproc) cores $(grep -m1 "cpu cores" /proc/cpuinfo) siblings $(grep -m1 siblings /proc/cpuinfo)"
 echo "numbers $(grep ^apicid /proc/cpuinfo | cut -d: -f2 | tr -d '\\n')"
@@ -92,6 +108,12 @@ def nested(tmp_path_factory):
     bench.file("/data", DATA)
     bench.guest("network", NETWORK_SCRIPT, modules=("virtio_pci", "virtio_net", "virtio-rng"), before=NETWORK_HOST,
                 options=["--network", "tap=tap0,address=02:00:00:00:00:07"], after="sleep 1; echo received $(cat /received)")
+    talk = folder / "talk"
+    subprocess.run(["cc", "-static", "-o", talk, Path(__file__).parent.parent / "nested/talk.c"], check=True)
+    bench.files["/bin/talk"] = talk
+    bench.guest("sockets", SOCKETS_SCRIPT, modules=("virtio_pci", "vmw_vsock_virtio_transport"), before=SOCKETS_HOST,
+                files={"talk": talk, "data": folder / "data"}, options=["--vsock", "/v"],
+                after="sleep 1; for i in 1 2; do head -n 1 /back$i; tail -n +2 /back$i | sha256sum; done; ls /v || true")
     bench.guest("processors", PROCESSORS_SCRIPT, options=["--cpus", "3"])
     return bench.run()
 
@@ -135,6 +157,18 @@ def test_a_guest_talks_through_its_tap(nested):
     # In segments of up to 64 KiB: with frames of 1450 bytes alone it would have been more.
     sent, received = map(int, re.search(r"^network: (\d+) frames sent, (\d+) received", output, re.MULTILINE).groups())
     assert received < len(DATA) / 1450 and sent < 4 * len(DATA) / 1450 + received, output
+
+
+@pytest.mark.slow
+def test_streams_go_both_ways_between_guest_and_host(nested):
+    status, output = nested["sockets"]
+    assert status == 0, output
+    inside, _, outside = output.partition("ended with")
+    assert hashlib.sha256(DATA).hexdigest() in inside                       # sent by the guest, echoed by the host
+    assert outside.count(hashlib.sha256(DATA).hexdigest()) == 2, output     # and the other way round
+    assert len(set(re.findall(r"^OK (\d+)$", outside, re.MULTILINE))) == 2, output
+    assert "connect: Connection reset by peer" in inside                    # nobody listens at port 5999
+    assert "/v: No such file" in outside                                    # nothing is left behind
 
 
 @pytest.mark.slow
