@@ -165,6 +165,22 @@ static int load_publishers(struct publishers *publishers, struct error *err)
         return r;
 }
 
+/* Without IPv6 on the network nothing answers there on an IPv6 address: such a port is not to be promised. */
+static int fit_port(const struct network *network, struct published_port *port, struct error *err)
+{
+        char text[PUBLISHED_PORT_TEXT];
+        if (network->subnet6.base.family)
+                return 0;
+        if (!published_port_serves(port, AF_INET))
+                return error_set(err, -EINVAL,
+                                 "port %s cannot be published: the network %s has no IPv6; make one with "
+                                 "`onggi network create --ipv6 NAME` and use it with --network NAME",
+                                 published_port_format(port, text), network->name);
+        if (!port->host_address[0])
+                strcpy(port->host_address, "0.0.0.0");
+        return 0;
+}
+
 static int claim_ports(struct attach *attach, struct error *err)
 {
         const struct network_request *request = attach->request;
@@ -182,7 +198,9 @@ static int claim_ports(struct attach *attach, struct error *err)
                 return error_memory(err);
         for (size_t i = 0; i < request->port_count; i++) {
                 struct published_port port = request->ports[i];
-                r = published_port_claim(&port, publisher, &publishers, err);
+                r = fit_port(&attach->network, &port, err);
+                if (!r)
+                        r = published_port_claim(&port, publisher, &publishers, err);
                 if (r < 0) {
                         free(attach->lease.ports);
                         attach->lease.ports = NULL;

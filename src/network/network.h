@@ -55,7 +55,7 @@ int network_prune(struct networks *networks, char ***removed, struct error *err)
 
 /* A published port as docker's -p writes it: [host address:][host port or range:]port or range[/tcp|/udp]. */
 struct published_port {
-        char host_address[48];    /* "": all, IPv4 and IPv6 */
+        char host_address[48];    /* "": all that the network has: IPv4, and IPv6 where it has a subnet of it */
         uint16_t host, container; /* host 0: choose a free one */
         uint16_t count;           /* ports in the range, from 1 */
         uint16_t choices; /* with count 1: any free one of this many host ports from `host` on; 0 or 1: just that */
@@ -89,8 +89,8 @@ int netns_remove(struct networks *networks, const char *instance, struct error *
  * free "eth<n>"), addresses, routes, NAT and port rules, names. All or nothing. The network that was attached first
  * is the way out. An attachment that is there already is -EEXIST; one that a killed command left half-made is made
  * anew. *attachment (the caller's): {"network", "interface", "mac", "address", "prefix", "gateway", "address6", …,
- * "ports": [{"host_address", "host", "container", "protocol"}…]} with chosen ports filled in. -EADDRINUSE names the
- * port and who has it where that is known.
+ * "ports": [{"host_address", "host", "container", "protocol"}…]} with chosen ports filled in; a host_address of "" is
+ * there only with IPv6, "0.0.0.0" says IPv4 alone. -EADDRINUSE names the port and who has it where that is known.
  */
 int network_attach(struct networks *networks, const struct network_request *request, json_t **attachment,
                    struct error *err);
