@@ -120,8 +120,12 @@ static int furnish(void *data, struct error *err)
         int r = raise_loopback(err);
         if (r < 0)
                 return r;
-        /* No neighbour on a network shall be able to announce itself as the router. There may be no IPv6 at all. */
+        /*
+         * No neighbour on a network shall be able to announce itself as the router. And addresses are given once, so
+         * none has to wait two seconds until nobody else claims it. There may be no IPv6 at all.
+         */
         file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/accept_ra", "0", NULL);
+        file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/accept_dad", "0", NULL);
         if (mount("/proc/thread-self/ns/net", path, NULL, MS_BIND, NULL) < 0)
                 return error_errno(err, "pinning a network namespace at %s", path);
         return 0;

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.network_host import HOST4, OUTSIDE4, NetworkDriver, network  # noqa: F401
+from support.network_host import HOST4, HOST6, OUTSIDE4, OUTSIDE6, NetworkDriver, network  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not shutil.which("pasta"), reason="pasta (package passt) is not installed")
 NOBODY = 65534
@@ -82,6 +82,21 @@ def test_a_port_published_on_loopback_is_only_there(user):
     user.serve("web", "tcp", 80)
     assert user.ask("host", "tcp", "127.0.0.1", 8080).startswith("web ")
     assert user.ask("outside", "tcp", HOST4, 8080, patience=1) is None
+
+
+def test_a_published_port_answers_over_ipv6_on_a_network_that_has_it_alone(user):
+    subprocess.run(["ip", "route", "add", "default", "via", OUTSIDE6], check=True)
+    user.ok("create", "six", "ipv6=yes")
+    user.start("web", "six", ports=["8080:80"])
+    four = user.start("four", ports=["8081:80"])
+    for instance in ("web", "four"):
+        user.serve(instance, "tcp", 80, address="::")
+    assert user.ask("host", "tcp", "::1", 8080).startswith("web ")
+    assert user.ask("outside", "tcp", HOST6, 8080).startswith("web ")
+    assert user.ask("host", "tcp", "::1", 8081, patience=1) is None
+    assert four["ports"][0]["host_address"] == "0.0.0.0"
+    user.ok("make", "other")
+    assert "--ipv6" in user.refuses(*user.attach_words("other", ports=["[::1]:8082:80"]))
 
 
 def test_nothing_that_is_not_published_is_reachable(user):
