@@ -97,6 +97,43 @@ static int choose_subnet6(const struct taken *taken, struct subnet *subnet, stru
         return 0;
 }
 
+/* What means something else to every host (RFC 6890), so that instances there could not be reached, or worse. */
+static const struct {
+        struct subnet subnet;
+        const char *what;
+} reserved[] = {
+        { { { AF_INET, { 0 } }, 8 }, "\"this network\"" },
+        { { { AF_INET, { 127 } }, 8 }, "loopback" },
+        { { { AF_INET, { 169, 254 } }, 16 }, "link-local addresses" },
+        { { { AF_INET, { 224 } }, 4 }, "multicast" },
+        { { { AF_INET, { 240 } }, 4 }, "future use and broadcast" },
+        { { { AF_INET6, { 0 } }, 8 }, "loopback, IPv4-mapped and other special addresses" },
+        { { { AF_INET6, { 0xfe, 0x80 } }, 10 }, "link-local addresses" },
+        { { { AF_INET6, { 0xff } }, 8 }, "multicast" },
+};
+
+/* Prefixes that leave room for a gateway and a host, and that do not take the address space of half the world. */
+static const struct range {
+        unsigned least, most;
+} prefixes4 = { 8, 30 }, prefixes6 = { 32, 126 };
+
+static int check_subnet(const struct subnet *subnet, const char *text, struct error *err)
+{
+        char other[ADDRESS_TEXT + 4];
+        const struct range *prefixes = subnet->base.family == AF_INET ? &prefixes4 : &prefixes6;
+        for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+                if (subnet_overlaps(&reserved[i].subnet, subnet))
+                        return error_set(err, -EINVAL, "the subnet %s cannot be a network's: %s is reserved for %s",
+                                         text, subnet_format(&reserved[i].subnet, other), reserved[i].what);
+        if (subnet->prefix > prefixes->most)
+                return error_set(err, -EINVAL, "the subnet %s has no room for a gateway and a host; at most /%u", text,
+                                 prefixes->most);
+        if (subnet->prefix < prefixes->least)
+                return error_set(err, -EINVAL, "the subnet %s is too large for a network; at least /%u", text,
+                                 prefixes->least);
+        return 0;
+}
+
 static int read_subnet(const struct taken *taken, const char *text, int family, struct subnet *subnet,
                        struct error *err)
 {
@@ -104,8 +141,9 @@ static int read_subnet(const struct taken *taken, const char *text, int family, 
                 return error_set(err, -EINVAL, "\"%s\" is not an %s subnet; for example %s", text,
                                  family == AF_INET ? "IPv4" : "IPv6",
                                  family == AF_INET ? "10.89.5.0/24" : "fd00:5::/64");
-        if (subnet_last_host(subnet) < 2)
-                return error_set(err, -EINVAL, "the subnet %s has no room for a gateway and a host", text);
+        int r = check_subnet(subnet, text, err);
+        if (r < 0)
+                return r;
         const char *owner = taken_by(taken, subnet);
         if (owner)
                 return error_set(err, -EADDRINUSE, "the subnet %s overlaps that of %s; choose another", text, owner);

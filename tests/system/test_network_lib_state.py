@@ -211,6 +211,18 @@ def test_a_network_that_cannot_be_is_refused(outside, settings, said):
     assert [n["name"] for n in outside.json("ls")] == ["default", "taken"]
 
 
+@pytest.mark.parametrize("subnet, said", [
+    ("127.0.0.0/8", "loopback"), ("127.3.0.0/16", "loopback"), ("224.0.0.0/4", "multicast"), ("239.1.0.0/16", "multicast"),
+    ("0.0.0.0/8", "this network"), ("169.254.0.0/16", "link-local"), ("240.0.0.0/4", "broadcast"), ("255.255.255.0/24", "broadcast"),
+    ("0.0.0.0/0", "reserved"), ("12.0.0.0/6", "too large"), ("10.77.0.0/31", "no room"), ("10.77.0.1/32", "no room"),
+    ("fe80::/10", "link-local"), ("fe80:1::/64", "link-local"), ("ff00::/8", "multicast"), ("::1/128", "loopback"), ("::/0", "reserved"),
+    ("::ffff:10.77.0.0/120", "IPv4-mapped"), ("fd00::/16", "too large"), ("fd77::/127", "no room"), ("fd77::1/128", "no room"),
+])
+def test_a_subnet_that_means_something_else_or_has_no_fit_size_is_refused(network, subnet, said):
+    assert said in network.refuses("create", "n", f"subnet{'6' if ':' in subnet else ''}={subnet}")
+    assert [n["name"] for n in network.json("ls")] == ["default"]
+
+
 def test_subnets_are_chosen_beside_those_of_the_host(outside):
     outside.ok("create", "first")
     subnet = outside.json("inspect", "first")["subnet"]
