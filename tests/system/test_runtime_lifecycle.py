@@ -2,6 +2,7 @@
 """create, start, state, kill, delete, run, list, ps, pause, update, events: a container's life as engines drive it."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -205,15 +206,41 @@ def test_preserved_descriptors_reach_the_program(runtime, bundle, unique):
     assert "descriptor" in runtime.refuses("run", "--preserve-fds", "40", "--bundle", bundle(), unique())
 
 
-def test_the_own_program_cannot_be_overwritten_from_inside(runtime, bundle, unique):
-    """CVE-2019-5736: the container executes /proc/self/exe; what runs then must not be writable."""
-    made = bundle("sh", "-c", "true")
-    (made.rootfs / "bin/self").symlink_to("/proc/self/exe")
-    made.process["args"] = ["/bin/self", "--version"]
-    before = Path(runtime.path).read_bytes()
-    done = runtime("run", "--bundle", made.write(), unique())
-    assert Path(runtime.path).read_bytes() == before
-    assert done.returncode in (0, 1)
+# Waits for a process that executes the runtime, opens its program, lets it end, and writes to the program until nobody executes it.
+ATTACK = r"""
+mkfifo /fifo
+echo ready > /ready
+while test -z "$caught"; do
+    for process in /proc/[0-9]*; do
+        case "$(tr '\0' ' ' < $process/cmdline)" in "/proc/self/exe "*) caught=$process; exec 9< $process/exe; break;; esac
+    done 2> /dev/null
+done
+wc -c < /proc/self/fd/9 > /size
+cat /fifo > /dev/null
+while test -e $caught; do :; done
+while said="$( (echo overwritten >> /proc/self/fd/9 && echo written) 2>&1)"; case "$said" in *busy*) true;; *) false;; esac; do :; done
+echo "$said" > /new
+mv /new /said
+"""
+
+
+def test_the_own_program_cannot_be_overwritten_from_inside(runtime, bundle, unique, folder):
+    """CVE-2019-5736: exec executes a script of the container whose interpreter is /proc/self/exe, which is the runtime."""
+    own = folder / "copy"
+    shutil.copy(runtime.path, own)
+    before, runtime.path = own.read_bytes(), str(own)
+    made = bundle("sh", "-c", ATTACK)
+    trap = made.rootfs / "trap"
+    trap.write_text("#!/proc/self/exe --log=/fifo\n")  # which waits for somebody to read
+    trap.chmod(0o755)
+    name = started(runtime, made, unique())
+    eventually((made.rootfs / "ready").exists)
+    assert "unknown command" in runtime("exec", name, "/trap").stderr
+    eventually((made.rootfs / "said").exists)
+    said = (made.rootfs / "said").read_text()
+    assert int((made.rootfs / "size").read_text()) == len(before), "it caught another program"
+    assert "Read-only file system" in said or "not permitted" in said
+    assert own.read_bytes() == before
 
 
 def test_a_container_whose_creator_was_killed_can_be_deleted(runtime, bundle, unique):
