@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/text.h"
 #include "container/command.h"
 #include "container/container.h"
+#include "container/pid_namespace.h"
 
 static int print_json(const json_t *value, size_t flags, struct error *err)
 {
@@ -141,7 +143,12 @@ static int processes_of(const char *root, const char *id, pid_t **pids, size_t *
                 return r;
         r = cgroup_processes(cgroup, pids, count, err);
         cgroup_free(cgroup);
-        return r;
+        if (r < 0 || *count || state_status(found) == CONTAINER_STOPPED)
+                return r;
+        if (found->namespaces & CLONE_NEWPID)
+                return pid_namespace_processes(found->pid, pids, count, err);
+        return error_set(err, -EOPNOTSUPP, "the container %s has neither a control group nor a pid namespace that would tell "
+                         "its processes from others", id);
 }
 
 static int print_pids(const pid_t *pids, size_t count, struct error *err)
