@@ -86,6 +86,9 @@ int instance_statistics(struct instance *instance, struct statistics *statistics
                 return error_prefix(err, "instance %s", instance->name);
         _cleanup_json_ json_t *event = read;
         const json_t *data = json_object_get(event, "data");
+        if (!json_object_size(json_object_get(data, "memory")) && !json_object_size(json_object_get(data, "pids")))
+                return error_set(err, -EOPNOTSUPP, "instance %s has no control group of its own, which would count what "
+                                 "it uses; `onggi doctor` tells why", instance->name);
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         *statistics = (struct statistics){

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "instance/userns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -106,9 +107,32 @@ static int map_ids(const char *helper, const char *file, pid_t pid, unsigned sel
 
 /* ---- The holder ---- */
 
+/*
+ * It stays for days, and everybody may read a command line: what the first command was told is overwritten, its
+ * environment too. proc(5), /proc/PID/stat: fields 48 to 51.
+ */
+static void forget_arguments(void)
+{
+        _cleanup_free_ char *stat = NULL;
+        uint64_t bounds[4] = { 0 };
+        if (file_read(AT_FDCWD, "/proc/self/stat", 4096, &stat, NULL, NULL) < 0)
+                return;
+        char *rest = strrchr(stat, ')'), *word;
+        for (unsigned field = 2; rest && field <= 51 && (word = strsep(&rest, " \n")); field++)
+                if (field >= 48 && parse_u64(word, &bounds[field - 48]) < 0)
+                        return;
+        static const char title[] = "onggi-userns";
+        for (size_t i = 0; i < 4; i += 2)
+                if (bounds[i] && bounds[i] < bounds[i + 1])
+                        memset((void *)(uintptr_t)bounds[i], 0, bounds[i + 1] - bounds[i]);
+        if (bounds[0] && bounds[1] >= bounds[0] + sizeof(title))
+                memcpy((void *)(uintptr_t)bounds[0], title, sizeof(title));
+}
+
 /* Never returns: waits in the new namespaces, with nothing of the caller's open, until somebody ends it. */
 static void hold(void)
 {
+        forget_arguments();
         int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd < 3 && null >= 0; fd++)
                 dup2(null, fd);
@@ -119,6 +143,28 @@ static void hold(void)
                 _exit(1);
         for (;;)
                 pause();
+}
+
+/*
+ * The holder was killed while instances run: their monitors are in its user namespace, and the youngest one's mounts
+ * have all that was pinned before. Only its instance's root must not be kept by the copy.
+ */
+static int rejoin(int monitor, const char *root)
+{
+        if (setns(monitor, CLONE_NEWUSER | CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+                return -errno;
+        return umount2(root, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT ? -errno : 0;
+}
+
+static void run_later_holder(int ready, int monitor, const char *root)
+{
+        int r = rejoin(monitor, root);
+        if (!r && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+                r = -errno;
+        char byte = (char)-r;
+        if (write(ready, &byte, 1) != 1 || byte)
+                _exit(1);
+        hold();
 }
 
 static void run_holder(int ready, int go)
@@ -193,6 +239,56 @@ static int start_holder(pid_t *pid, struct error *err)
         return 0;
 }
 
+static int start_later_holder(int monitor, const char *root, pid_t *pid, struct error *err)
+{
+        int ready[2];
+        if (pipe2(ready, O_CLOEXEC) < 0)
+                return error_errno(err, "cannot make a pipe");
+        _cleanup_close_ int ready_in = ready[0], ready_out = ready[1];
+        pid_t child = fork();
+        if (child < 0)
+                return error_errno(err, "cannot start a process");
+        if (!child)
+                run_later_holder(ready_out, monitor, root);
+        close(TAKE_FD(ready_out));
+        int r = await_step(ready_in, "cannot enter the user namespace of the running instances", err);
+        if (r < 0) {
+                kill(child, SIGKILL);
+                waitpid(child, NULL, 0);
+                return r;
+        }
+        *pid = child;
+        return 0;
+}
+
+/* A pidfd of the youngest monitor that lives, with its instance's root folder; -ESRCH. */
+static int find_monitor(const char *state, char **root)
+{
+        _cleanup_free_ char *path = text_format("%s/instances", state);
+        _cleanup_closedir_ DIR *instances = path ? opendir(path) : NULL;
+        _cleanup_close_ int youngest = -1;
+        uint64_t its_start = 0;
+        struct dirent *entry;
+        while (instances && (entry = readdir(instances))) {
+                _cleanup_close_ int folder = openat(dirfd(instances), entry->d_name,
+                                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                _cleanup_json_ json_t *run = NULL;
+                if (entry->d_name[0] == '.' || folder < 0 || json_read(folder, "run.json", &run, NULL) < 0)
+                        continue;
+                uint64_t start = (uint64_t)json_integer_value(json_object_get(run, "monitor_start"));
+                pid_t pid = (pid_t)json_integer_value(json_object_get(run, "monitor"));
+                int monitor = pid > 1 && start > its_start ? process_open(pid, start) : -ESRCH;
+                if (monitor < 0)
+                        continue;
+                cleanup_close(&youngest);
+                youngest = monitor;
+                its_start = start;
+                free(*root);
+                *root = text_format("%s/%s/rootfs", path, entry->d_name);
+        }
+        return youngest < 0 || !*root ? -ESRCH : TAKE_FD(youngest);
+}
+
 /* ---- Joining ---- */
 
 /* A pidfd of the holder that <state>/userns.json names, or -ESRCH. */
@@ -233,7 +329,7 @@ static int join(int holder, struct error *err)
         return 0;
 }
 
-static int find_or_start_holder(int state, struct error *err)
+static int find_or_start_holder(const char *path, int state, struct error *err)
 {
         pid_t pid;
         int holder = find_holder(state, &pid);
@@ -248,7 +344,9 @@ static int find_or_start_holder(int state, struct error *err)
         if (holder >= 0)
                 return holder;
 
-        int r = start_holder(&pid, err);
+        _cleanup_free_ char *root = NULL;
+        _cleanup_close_ int monitor = find_monitor(path, &root);
+        int r = monitor < 0 ? start_holder(&pid, err) : start_later_holder(monitor, root, &pid, err);
         if (r < 0)
                 return r;
         test_point("userns.holder.started");
@@ -268,7 +366,7 @@ int userns_enter(const char *state, struct error *err)
         _cleanup_close_ int state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (state_fd < 0)
                 return error_errno(err, "cannot open the folder %s", state);
-        _cleanup_close_ int holder = find_or_start_holder(state_fd, err);
+        _cleanup_close_ int holder = find_or_start_holder(state, state_fd, err);
         if (holder < 0)
                 return holder;
         int r = join(holder, err);
