@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Terminals: raw input, size, the keys that detach, attaching again; exec with a terminal."""
-import fcntl
-import os
-import pty
-import select
 import signal
-import struct
 import subprocess
-import termios
-import time
 
 import pytest
+
+from support.terminal import Terminal
 
 pytestmark = pytest.mark.root
 
@@ -21,48 +16,6 @@ IMAGE = "localhost/busybox:test"
 def fixture_host(onggi, docker_archive):
     onggi.ok("load", "--quiet", "--input", docker_archive)
     return onggi
-
-
-class Terminal:
-    """A command with a terminal of its own, as a user would have it."""
-
-    def __init__(self, host, *words):
-        command = host.command(*words)
-        self.pid, self.fd = pty.fork()
-        if not self.pid:
-            os.execv(command[0], command)
-
-    def expect(self, text, seconds=20):
-        """Reads until the text has come; returns all that came."""
-        seen = b""
-        end = time.monotonic() + seconds
-        while text.encode() not in seen:
-            assert time.monotonic() < end, f"{text!r} did not come; there was {seen!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    seen += os.read(self.fd, 4096)
-                except OSError as gone:
-                    raise AssertionError(f"the terminal closed; there was {seen!r}") from gone
-        return seen
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def end(self):
-        """The exit status. What still comes is read, so that the command is not held up."""
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                os.close(self.fd)
-                return os.waitstatus_to_exitcode(status)
-            if select.select([self.fd], [], [], 0.05)[0]:
-                try:
-                    os.read(self.fd, 4096)
-                except OSError:
-                    pass
 
 
 def run_shell(host):
