@@ -264,7 +264,8 @@ void pci_interrupt(struct pci_device *device, unsigned number)
 static uint64_t pending_bits(const struct pci_device *device)
 {
         uint64_t bits = 0;
-        for (unsigned i = 0; i < device->vector_count; i++)
+        /* The second bound is for compilers, which do not know the first to be smaller. */
+        for (unsigned i = 0; i < device->vector_count && i < PCI_MSIX_VECTORS_MAX; i++)
                 bits |= (uint64_t)device->vectors[i].pending << i;
         return bits;
 }
