@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -29,13 +30,22 @@ static const struct option_spec *const events_tables[] = { events_option_table, 
 
 struct printer {
         const char *format;
-        struct error *err;
+        struct error err; /* what the format has to say; events_read() knows nothing of it */
 };
 
 static const char *member(const json_t *event, const char *key)
 {
         const char *text = json_string_value(json_object_get(event, key));
         return text ? text : "";
+}
+
+/* What templates call a field where JSON calls it otherwise: Go's name of it. */
+static void add_template_names(json_t *object)
+{
+        static const char *const names[][2] = { { "Status", "status" }, { "From", "from" }, { "ID", "id" },
+                                                { "Scope", "scope" },   { "Time", "time" }, { "TimeNano", "timeNano" } };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                json_object_set(object, names[i][0], json_object_get(object, names[i][1]));
 }
 
 /* With docker's names; the short ones of its older interface are still what scripts read. */
@@ -47,12 +57,13 @@ static json_t *describe(const json_t *event)
         json_t *actor = json_object(), *object = json_object();
         json_object_set_new(actor, "ID", json_string(member(event, "id")));
         json_object_set_new(actor, "Attributes", attributes ? json_incref(attributes) : json_object());
+        json_object_set_new(object, "status", json_string(member(event, "Action")));
+        json_object_set_new(object, "id", json_string(member(event, "id")));
+        json_object_set_new(object, "from", json_string(member(attributes, "image")));
         json_object_set_new(object, "Type", json_string(member(event, "Type")));
         json_object_set_new(object, "Action", json_string(member(event, "Action")));
         json_object_set_new(object, "Actor", actor);
-        json_object_set_new(object, "ID", json_string(member(event, "id")));
-        json_object_set_new(object, "Time", json_integer(time.tv_sec));
-        json_object_set_new(object, "status", json_string(member(event, "Action")));
+        json_object_set_new(object, "scope", json_string("local"));
         json_object_set_new(object, "time", json_integer(time.tv_sec));
         json_object_set_new(object, "timeNano", json_integer((json_int_t)time.tv_sec * 1000000000 + time.tv_nsec));
         return object;
@@ -74,12 +85,14 @@ static void print_line(const json_t *event)
 
 static int print(const json_t *event, void *context)
 {
-        const struct printer *printer = context;
+        struct printer *printer = context;
         int r = 0;
         if (printer->format) {
                 _cleanup_json_ json_t *described = describe(event);
-                r = described ? object_print(described, printer->format, stdout, printer->err)
-                              : error_memory(printer->err);
+                if (strcmp(printer->format, "json") != 0)
+                        add_template_names(described);
+                r = described ? object_print(described, printer->format, stdout, &printer->err)
+                              : error_memory(&printer->err);
         } else {
                 print_line(event);
         }
@@ -107,8 +120,11 @@ static int events(struct call *call, void *target, struct error *err)
                 r = call_host(call, &host, err);
         if (r < 0)
                 return r;
-        struct printer printer = { options->format, err };
-        return events_read(host, &query, print, &printer, err);
+        struct printer printer = { .format = options->format };
+        r = events_read(host, &query, print, &printer, err);
+        if (printer.err.code)
+                *err = printer.err;
+        return r;
 }
 
 const struct command command_events = {

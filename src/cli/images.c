@@ -77,6 +77,39 @@ static int keep_named(json_t *rows, const char *name, struct error *err)
         return filter_apply(rows, filters, filter_keys, err);
 }
 
+/* Removes the rows of images that were not created before (or since) the one that the filter names. */
+static int keep_of_age(struct store *store, json_t *rows, const char *filter, bool before, struct error *err)
+{
+        _cleanup_image_ struct image *image = NULL;
+        struct timespec limit, created;
+        int r = store_find(store, strchr(filter, '=') + 1, &image, err);
+        if (r < 0)
+                return error_prefix(err, "--filter %s", filter);
+        if (!image->created || timestamp_parse(image->created, &limit) < 0)
+                return error_set(err, -EINVAL, "--filter %s: it is not known when that image was created", filter);
+        for (size_t i = json_array_size(rows); i-- > 0;) {
+                const char *text = json_string_value(json_object_get(json_array_get(rows, i), "CreatedAt"));
+                int order = text && !timestamp_parse(text, &created) ? timestamp_compare(&created, &limit) : 0;
+                if (before ? order >= 0 : order <= 0)
+                        json_array_remove(rows, i);
+        }
+        return 0;
+}
+
+static int apply_filters(struct store *store, json_t *rows, char *const *filters, struct error *err)
+{
+        _cleanup_list_ char **others = NULL;
+        int r = 0;
+        for (; !r && filters && *filters; filters++) {
+                bool before = text_starts(*filters, "before=");
+                if (before || text_starts(*filters, "since="))
+                        r = keep_of_age(store, rows, *filters, before, err);
+                else if (list_append(&others, *filters) < 0)
+                        r = error_memory(err);
+        }
+        return r < 0 ? r : filter_apply(rows, others, filter_keys, err);
+}
+
 static int collect(struct store *store, json_t *rows, struct error *err)
 {
         struct image **list;
@@ -116,7 +149,7 @@ static int images(struct call *call, void *target, struct error *err)
         if (!r && call->operand_count)
                 r = keep_named(rows, call->operands[0], err);
         if (!r)
-                r = filter_apply(rows, options->listing.filters, filter_keys, err);
+                r = apply_filters(store, rows, options->listing.filters, err);
         filter_forget(rows);
         return r < 0 ? r : listing_print(&listing, rows, &options->listing, stdout, err);
 }
@@ -165,7 +198,7 @@ static int remove_all(struct call *call, void *target, struct error *err)
 const struct command command_images = {
         .summary = "List images",
         .usage = "[NAME[:TAG]]",
-        .description = "Filters: reference, label, dangling, id. NAME may be a pattern such as 'debian:*'.",
+        .description = "Filters: reference, label, dangling, id, before, since. NAME may be a pattern such as 'debian:*'.",
         .max = 1,
         .operands = OPERAND_IMAGE,
         .options = images_tables,

@@ -113,7 +113,8 @@ static const struct listing listing = { "ID", columns };
 static const struct filter_key filter_keys[] = {
         { "name", "Name", FILTER_PART },          { "id", "ID", FILTER_START },
         { "driver", "Driver", FILTER_EXACT },     { "label", ".Labels", FILTER_LABEL },
-        { "dangling", ".Dangling", FILTER_BOOL }, { 0 },
+        { "dangling", ".Dangling", FILTER_BOOL }, { "type", ".Type", FILTER_EXACT },
+        { 0 },
 };
 
 static json_t *row(const json_t *network)
@@ -130,6 +131,8 @@ static json_t *row(const json_t *network)
                 json_object_set(row, copied[i].field, json_object_get(network, copied[i].member));
         json_object_set_new(row, "Scope", json_string("local"));
         json_object_set_new(row, "Labels", labels_as_text(json_object_get(network, "labels")));
+        bool builtin = text_equal(json_string_value(json_object_get(network, "name")), "default");
+        json_object_set_new(row, ".Type", json_string(builtin ? "builtin" : "custom"));
         json_object_set_new(row, ".Dangling", json_boolean(!json_object_size(json_object_get(network, "instances"))));
         return row;
 }
@@ -294,7 +297,7 @@ const struct command command_network_create = {
 const struct command command_network_list = {
         .summary = "List networks",
         .usage = "",
-        .description = "Filters: name, id, driver, label, dangling.",
+        .description = "Filters: name, id, driver, label, dangling, type (custom or builtin).",
         .options = list_tables,
         .options_size = sizeof(struct listing_options),
         .run = list,

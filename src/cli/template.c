@@ -203,6 +203,12 @@ static int add_argument(struct parser *parser, struct expression *call, struct e
         return 0;
 }
 
+static bool at_end_of_command(struct parser *parser)
+{
+        skip_space(parser);
+        return parser->at == parser->end || *parser->at == '|' || *parser->at == ')';
+}
+
 static struct expression *parse_call(struct parser *parser)
 {
         _cleanup_expression_ struct expression *call = calloc(1, sizeof(*call));
@@ -219,8 +225,7 @@ static struct expression *parse_call(struct parser *parser)
                 return NULL;
         }
         for (;;) {
-                skip_space(parser);
-                if (parser->at == parser->end || *parser->at == '|' || *parser->at == ')')
+                if (at_end_of_command(parser))
                         return TAKE_PTR(call);
                 _cleanup_expression_ struct expression *argument = parse_operand(parser);
                 if (!argument || add_argument(parser, call, argument) < 0)
@@ -229,10 +234,39 @@ static struct expression *parse_call(struct parser *parser)
         }
 }
 
+/* {{.Label "key"}} of docker's listings, the one method that takes an argument, is a function of the row. */
+static struct expression *parse_method(struct parser *parser, struct expression *row)
+{
+        size_t count = list_length(row->fields);
+        if (!count || strcmp(row->fields[count - 1], "Label") != 0)
+                return fail(parser, "has more than one value in an action");
+        _cleanup_expression_ struct expression *call = calloc(1, sizeof(*call)), *key = parse_operand(parser);
+        if (!call || !key) {
+                if (!call)
+                        error_memory(parser->err);
+                return NULL;
+        }
+        free(TAKE_PTR(row->fields[count - 1]));
+        call->kind = EXPRESSION_CALL;
+        call->function = template_function_find("Label");
+        call->arguments[0] = row;
+        call->arguments[1] = TAKE_PTR(key);
+        call->argument_count = 2;
+        return TAKE_PTR(call);
+}
+
 static struct expression *parse_command(struct parser *parser)
 {
         skip_space(parser);
-        return at_word(parser) ? parse_call(parser) : parse_operand(parser);
+        if (at_word(parser))
+                return parse_call(parser);
+        _cleanup_expression_ struct expression *operand = parse_operand(parser);
+        if (!operand || at_end_of_command(parser))
+                return TAKE_PTR(operand);
+        struct expression *method = parse_method(parser, operand);
+        if (method)
+                TAKE_PTR(operand);
+        return method;
 }
 
 static int check_arguments(struct parser *parser, const struct expression *expression)

@@ -4,6 +4,7 @@
  *
  *   {{.Name}}  {{.State.Status}}  {{json .Mounts}}  {{index .Config.Labels "a.b"}}  {{.Names | upper}}  {{- trimmed -}}
  *   {{if .X}}…{{else if .Y}}…{{else}}…{{end}}  {{with .X}}…{{end}}
+ *   {{.Label "a.b"}} of a listing's row
  *   {{range .List}}{{.}}{{end}}  {{range $key, $value := .Ports}}{{$key}} {{(index $value 0).HostPort}}{{end}}
  *
  * Functions: json index len join upper lower println eq ne not and or. Outside of {{ }}, \t and \n stand for tab and

@@ -72,6 +72,47 @@ static json_t *join(json_t *const *args, size_t count, struct error *err)
         return json_stringn(text.data ? text.data : "", text.length);
 }
 
+/* A heading's words: the last part of a label's name. */
+static json_t *label_title(const char *key)
+{
+        const char *dot = strrchr(key, '.');
+        _cleanup_free_ char *title = strdup(dot ? dot + 1 : key);
+        for (char *letter = title; letter && *letter; letter++)
+                *letter = *letter == '-' || *letter == '_' ? ' ' : *letter;
+        return title ? json_string(title) : NULL;
+}
+
+/* Where the value that begins at `text` ends: before ",key=", as values may have commas. */
+static size_t label_length(const char *text)
+{
+        const char *comma = strchr(text, ',');
+        while (comma && comma[1 + strcspn(comma + 1, ",=")] != '=')
+                comma = strchr(comma + 1, ',');
+        return comma ? (size_t)(comma - text) : strlen(text);
+}
+
+/* {{.Label "key"}}: out of the row's "key=value,key=value". Without "=" they are a table's heading. */
+static json_t *label(json_t *const *args, size_t count, struct error *err)
+{
+        (void)count;
+        const char *labels = json_string_value(json_object_get(args[0], "Labels")), *key = json_string_value(args[1]);
+        if (!labels || !key) {
+                error_set(err, -EINVAL, "there are no labels here, or their key is no string");
+                return NULL;
+        }
+        if (*labels && !strchr(labels, '='))
+                return label_title(key);
+        for (const char *at = labels; *at;) {
+                size_t name = strcspn(at, "=");
+                const char *value = at + name + (at[name] == '=');
+                size_t length = label_length(value);
+                if (strlen(key) == name && !strncmp(at, key, name))
+                        return json_stringn(value, length);
+                at = value + length + (value[length] == ',');
+        }
+        return json_string("");
+}
+
 static json_t *changed_letters(json_t *value, int (*change)(int letter))
 {
         _cleanup_text_ struct text text = { 0 };
@@ -164,6 +205,7 @@ static const struct template_function functions[] = {
         { "not", 1, 1, not },
         { "and", 1, TEMPLATE_ARGUMENTS_MAX, and},
         { "or", 1, TEMPLATE_ARGUMENTS_MAX, or },
+        { "Label", 2, 2, label },
 };
 
 const struct template_function *template_function_find(const char *name)

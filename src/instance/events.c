@@ -196,6 +196,23 @@ static int follow(struct reader *reader, const char *path, int *fd, int watch)
         }
 }
 
+static int check_filters(char *const *filters, struct error *err)
+{
+        static const char *const keys[] = { "type", "event", "container", "image", "volume", "network", "label" };
+        for (; filters && *filters; filters++) {
+                bool known = false;
+                size_t length = strcspn(*filters, "=");
+                for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                        known |= (*filters)[length] && strlen(keys[i]) == length && text_starts(*filters, keys[i]);
+                if (!known)
+                        return error_set(err, -EINVAL,
+                                         "unknown filter \"%s\"; there are type, event, container, image, volume, "
+                                         "network and label",
+                                         *filters);
+        }
+        return 0;
+}
+
 int events_read(struct host *host, const struct event_query *query, int (*each)(const json_t *event, void *context),
                 void *context, struct error *err)
 {
@@ -203,6 +220,8 @@ int events_read(struct host *host, const struct event_query *query, int (*each)(
                             *old = text_format("%s/events.1", host->state);
         if (!path || !old)
                 return error_memory(err);
+        if (check_filters(query->filters, err) < 0)
+                return -EINVAL;
         struct reader reader = { .query = query, .each = each, .context = context };
         _cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         _cleanup_close_ int fd = open_events(path);

@@ -102,11 +102,12 @@ static char *ports_text(struct instance *instance)
         return text_take(&text);
 }
 
-static char *joined(char *const *list)
+/* One without a value ends in "=", so that it can be told from the rest of another's value. */
+static char *labels_text(char *const *labels)
 {
         struct text text = { 0 };
-        for (char *const *item = list; item && *item; item++)
-                text_printf(&text, "%s%s", item == list ? "" : ",", *item);
+        for (char *const *label = labels; label && *label; label++)
+                text_printf(&text, "%s%s%s", label == labels ? "" : ",", *label, strchr(*label, '=') ? "" : "=");
         return text_take(&text);
 }
 
@@ -168,7 +169,7 @@ json_t *instance_summary(struct instance *instance, bool size)
                 set(row, "RunningFor", text_format("%s ago", created ? created : ""));
                 set(row, "Status", status_text(instance));
                 set(row, "Ports", ports_text(instance));
-                set(row, "Labels", joined(settings.labels));
+                set(row, "Labels", labels_text(settings.labels));
                 set(row, "Mounts", mounts_text(&settings, &volumes));
                 set(row, "Networks", networks_text(&settings));
                 set(row, "LocalVolumes", text_format("%zu", volumes));

@@ -100,3 +100,53 @@ def test_who_shares_anothers_network_has_its_host_name(host):
     host.ok("run", "-d", "--network", "container:one", "--name", "two", IMAGE, *SLEEP)
     assert host.ok("exec", "two", "sh", "-c", "hostname; echo $HOSTNAME").split() == ["pod", "pod"]
     assert host.ok("inspect", "-f", "{{.Config.Hostname}}", "two") == "pod"
+
+
+# ---- Templates and filters ----
+
+def test_a_label_can_be_shown_by_its_name(host):
+    create(host, "--name", "one", "--label", "a.tier=web", "--label", "list=1,2", "--label", "bare", "--label", "end=z", IMAGE)
+
+    def show(template):
+        return host.ok("ps", "-a", "--format", template)
+    assert show('{{.Label "a.tier"}}|{{.Label "list"}}|{{.Label "bare"}}|{{.Label "end"}}|{{.Label "no"}}') == "web|1,2||z|"
+    assert show('{{.Label "a.tier" | upper}}') == "WEB"
+    assert show('table {{.Names}}\\t{{.Label "a.tier"}}').splitlines() == ["NAMES   tier", "one     web"]
+    assert "template" in host.refuses("ps", "-a", "--format", '{{.Names "x"}}', status=1)
+
+
+def test_instances_can_be_filtered_by_their_ports(host):
+    host.ok("run", "-d", "--name", "one", "-p", "127.0.0.1:18080:80", "--expose", "7000-7002/udp", IMAGE, *SLEEP)
+
+    def names(text):
+        return host.ok("ps", "--format", "{{.Names}}", "--filter", text)
+    assert names("publish=18080") == names("publish=18000-18100/tcp") == names("expose=80") == names("expose=7001/udp") == "one"
+    assert names("publish=80") == names("publish=18080/udp") == names("expose=7001") == ""
+    assert "publish" in host.refuses("ps", "--filter", "publish=http", status=1)
+
+
+def test_images_can_be_filtered_by_the_age_of_another(host, folder):
+    (folder / "empty").mkdir()
+    host.ok("import", folder / "empty", "new:1")
+
+    def names(text):
+        return host.ok("images", "--format", "{{.Repository}}", "--filter", text)
+    assert "new" in names(f"since={IMAGE}") and names(f"before={IMAGE}") == ""
+    assert "busybox" in names("before=new:1") and names("since=new:1") == ""
+    assert "nosuch" in host.refuses("images", "--filter", "since=nosuch", status=1)
+
+
+def test_networks_can_be_filtered_by_their_type(host):
+    host.ok("network", "create", "back")
+    assert host.ok("network", "ls", "--format", "{{.Name}}", "--filter", "type=custom") == "back"
+    assert host.ok("network", "ls", "--format", "{{.Name}}", "--filter", "type=builtin") == "default"
+
+
+def test_events_have_docker_fields_and_refuse_what_they_do_not_know(host):
+    create(host, "--name", "one", IMAGE)
+
+    def events(*words):
+        return ("events", "--since", "10m", "--until", "0s", "--filter", "event=create", *words)
+    assert host.ok(*events("--format", "{{.Status}} {{.From}} {{.Scope}}")) == f"create {IMAGE} local"
+    assert "nosuch" in host.refuses(*events("--format", "{{.nosuch}}"), status=1)
+    assert "bogus" in host.refuses(*events("--filter", "bogus=1"), status=1)
