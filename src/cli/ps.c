@@ -62,7 +62,8 @@ static int ps(struct call *call, void *target, struct error *err)
 const struct command command_ps = {
         .summary = "List instances",
         .usage = "",
-        .description = "Filters: id, name, label, status, exited, ancestor, volume, network, health, before, since.\n\n"
+        .description = "Filters: id, name, label, status, exited, ancestor, volume, network, health, before, since,\n"
+                       "publish, expose, restart-policy, should-start-on-boot (true or false).\n\n"
                        "    onggi ps --all --filter status=exited --format '{{.Names}}'",
         .options = ps_tables,
         .options_size = sizeof(struct ps_options),

@@ -7,7 +7,8 @@
 #include "instance/instance.h"
 
 struct attach_options {
-        bool attach, interactive; /* of start */
+        bool attach, interactive, all; /* of start */
+        char **filters;
         bool no_input, signal_proxy;
         const char *detach_keys;
 };
@@ -17,6 +18,9 @@ static const struct option_spec start_option_table[] = {
           "show its output and wait for its end" },
         { "interactive", 'i', OPTION_FLAG, offsetof(struct attach_options, interactive), NULL,
           "pass standard input on, too" },
+        { "all", 0, OPTION_FLAG, offsetof(struct attach_options, all), NULL, "all that do not run" },
+        { "filter", 'f', OPTION_LIST, offsetof(struct attach_options, filters), "KEY=VALUE",
+          "with --all: only those that fit, as for `ps`" },
         { 0 },
 };
 static const struct option_spec attach_option_table[] = {
@@ -61,9 +65,46 @@ static int start_one(struct instance *instance, void *context, struct error *err
         return instance_start(instance, err);
 }
 
+/* Oldest first: an instance that shares something of another's was created after it. */
+static int start_all(struct call *call, char *const *filters, struct error *err)
+{
+        const struct instance_filter filter = { .all = true, .filters = filters };
+        struct host *host;
+        struct instance **list;
+        size_t count;
+        int r = call_host(call, &host, err);
+        if (!r)
+                r = instance_list(host, &filter, &list, &count, err);
+        if (r < 0)
+                return r;
+        int status = 0;
+        for (size_t i = count; i-- > 0;) {
+                struct error own = { 0 };
+                if (list[i]->run)
+                        continue;
+                if (!instance_start(list[i], &own)) {
+                        puts(list[i]->name);
+                        continue;
+                }
+                error_prefix(&own, "instance %s", list[i]->name);
+                report(&own);
+                status = call->failure_status;
+        }
+        instance_list_free(list, count);
+        return status;
+}
+
 static int start(struct call *call, void *target, struct error *err)
 {
         const struct attach_options *options = target;
+        if (options->all && (call->operand_count || options->attach || options->interactive))
+                return error_set(err, -EINVAL, "start --all takes no instances and does not attach");
+        if (options->filters && !options->all)
+                return error_set(err, -EINVAL, "start --filter needs --all");
+        if (options->all)
+                return start_all(call, options->filters, err);
+        if (!call->operand_count)
+                return error_set(err, -EINVAL, "start needs an instance, or --all; `onggi start --help` tells more");
         if (!options->attach && !options->interactive)
                 return call_each_instance(call, start_one, NULL);
         if (call->operand_count > 1)
@@ -130,9 +171,10 @@ static int wait(struct call *call, void *target, struct error *err)
 
 const struct command command_start = {
         .summary = "Start instances that do not run",
-        .usage = "INSTANCE [INSTANCE...]",
-        .description = "With --attach the exit status is the program's own.",
-        .min = 1,
+        .usage = "INSTANCE [INSTANCE...] | --all",
+        .description = "With --attach the exit status is the program's own.\n\n"
+                       "onggi-restart.service calls this at boot, when it is enabled:\n\n"
+                       "    onggi start --all --filter should-start-on-boot=true",
         .max = OPERANDS_MAX,
         .operands = OPERAND_INSTANCE,
         .failure_status = STATUS_RUN_FAILED,

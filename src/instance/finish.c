@@ -99,8 +99,8 @@ static void take_member(json_t *state, const json_t *run, const char *key)
 
 bool instance_take_end(struct instance *instance, const json_t *run)
 {
-        static const char *const members[] = { "started",    "finished", "exit_code",
-                                               "oom_killed", "error",    "restart_count" };
+        static const char *const members[] = { "started", "finished", "exit_code",    "oom_killed",
+                                               "stopped", "error",    "restart_count" };
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
                 take_member(instance->state, run, members[i]);
         bool ended = text_equal(json_string_value(json_object_get(run, "status")), "exited");

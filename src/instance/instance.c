@@ -99,6 +99,7 @@ static int read_state(struct instance *instance, struct error *err)
         json_get_string(&root, "finished", &text);
         json_get_string(&root, "error", &text);
         json_get_bool(&root, "oom_killed", &flag);
+        json_get_bool(&root, "stopped", &flag);
         json_get_bool(&root, "transient", &flag);
         json_get_i64(&root, "exit_code", -1, INT32_MAX, &number);
         json_get_i64(&root, "restart_count", 0, INT64_MAX, &number);

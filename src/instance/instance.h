@@ -82,7 +82,10 @@ int instance_refresh(struct instance *instance, struct error *err);
 struct instance_filter {
         bool all;     /* stopped ones too */
         int64_t last; /* only the n newest, of any status; 0: all */
-        /* docker's "key=value": id name label status exited ancestor volume network health before since */
+        /*
+         * docker's "key=value": id name label status exited ancestor volume network health before since publish expose; and podman's
+         * restart-policy and should-start-on-boot (true: always; unless-stopped that the user has not stopped)
+         */
         char *const *filters;
 };
 /* Newest first; *list is an array of *count owned handles. Repairs everything it meets, leftovers without an instance

@@ -109,6 +109,15 @@ static uint32_t hello_of(const struct attachment *attachment)
         return HELLO_EXIT | (attachment->streams ? HELLO_STREAMS : 0) | (attachment->input ? HELLO_INPUT : 0);
 }
 
+/* It is to run again: after a power cut, too. */
+static int forget_stop(struct instance *instance, struct error *err)
+{
+        if (!json_is_true(json_object_get(instance->state, "stopped")))
+                return 0;
+        json_object_del(instance->state, "stopped");
+        return instance_save_state(instance, true, err);
+}
+
 /* Locks and looks; returns the lock, or 0 where it runs already. */
 static int lock_stopped(struct instance *instance, struct error *err)
 {
@@ -123,7 +132,10 @@ static int lock_stopped(struct instance *instance, struct error *err)
         if (instance->status == INSTANCE_DEAD)
                 return error_set(err, -EBADMSG, "instance %.12s cannot be used, only removed: %s", instance->id,
                                  json_string_value(json_object_get(instance->state, "error")));
-        return instance->run ? 0 : TAKE_FD(lock);
+        if (instance->run)
+                return 0;
+        r = forget_stop(instance, err);
+        return r < 0 ? r : TAKE_FD(lock);
 }
 
 int instance_start(struct instance *instance, struct error *err)

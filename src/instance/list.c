@@ -14,6 +14,8 @@
 #include "instance/mount_setting.h"
 #include "instance/name.h"
 #include "instance/network_setting.h"
+#include "instance/port_filter.h"
+#include "instance/setting_text.h"
 
 void instance_list_free(struct instance **list, size_t count)
 {
@@ -176,21 +178,73 @@ static bool since_fits(const struct candidate *candidate, const char *value)
         return candidate->since && strcmp(created_of(candidate->instance), candidate->since) > 0;
 }
 
+static bool publish_fits(const struct candidate *candidate, const char *value)
+{
+        struct port_filter ports;
+        return !port_filter_parse(value, &ports) && port_filter_fits_published(&ports, candidate->instance);
+}
+
+static bool expose_fits(const struct candidate *candidate, const char *value)
+{
+        struct port_filter ports;
+        return !port_filter_parse(value, &ports) &&
+               port_filter_fits_exposed(&ports, candidate->instance, &candidate->settings);
+}
+
+static bool restart_fits(const struct candidate *candidate, const char *value)
+{
+        const char *restart = candidate->settings.restart ? candidate->settings.restart : "no";
+        size_t length = strlen(value);
+        return text_starts(restart, value) && (!restart[length] || restart[length] == ':');
+}
+
+static bool boot_fits(const struct candidate *candidate, const char *value)
+{
+        struct restart_policy policy;
+        if (restart_policy_parse(candidate->settings.restart, &policy, NULL) < 0)
+                return false;
+        bool stopped = json_is_true(json_object_get(candidate->instance->state, "stopped"));
+        bool wanted = policy.kind == RESTART_ALWAYS || (policy.kind == RESTART_UNLESS_STOPPED && !stopped);
+        return text_equal(value, wanted ? "true" : "false");
+}
+
 static const struct {
         const char *name;
         bool (*fits)(const struct candidate *candidate, const char *value);
         bool every; /* all given must fit; otherwise one of them is enough */
 } filters[] = {
-        { "id", id_fits, false },         { "name", name_fits, false },       { "label", label_fits, true },
-        { "status", status_fits, false }, { "exited", exit_fits, false },     { "ancestor", image_fits, false },
-        { "volume", volume_fits, false }, { "network", network_fits, false }, { "health", health_fits, false },
-        { "before", before_fits, true },  { "since", since_fits, true },
+        { "id", id_fits, false },
+        { "name", name_fits, false },
+        { "label", label_fits, true },
+        { "status", status_fits, false },
+        { "exited", exit_fits, false },
+        { "ancestor", image_fits, false },
+        { "volume", volume_fits, false },
+        { "network", network_fits, false },
+        { "health", health_fits, false },
+        { "before", before_fits, true },
+        { "since", since_fits, true },
+        { "publish", publish_fits, false },
+        { "expose", expose_fits, false },
+        { "restart-policy", restart_fits, false },
+        { "should-start-on-boot", boot_fits, true },
 };
 
 static const char *value_of(const char *filter, const char *name)
 {
         size_t length = strlen(name);
         return text_starts(filter, name) && filter[length] == '=' ? filter + length + 1 : NULL;
+}
+
+static int check_ports(const char *filter, struct error *err)
+{
+        struct port_filter ports;
+        const char *value = value_of(filter, "publish");
+        if (!value)
+                value = value_of(filter, "expose");
+        if (!value || !port_filter_parse(value, &ports))
+                return 0;
+        return error_set(err, -EINVAL, "--filter %s: write PORT[-PORT][/PROTOCOL]", filter);
 }
 
 static int check_filters(char *const *texts, struct error *err)
@@ -200,10 +254,13 @@ static int check_filters(char *const *texts, struct error *err)
                 for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
                         known |= value_of(*texts, filters[i].name) != NULL;
                 if (!known)
-                        return error_set(err, -EINVAL,
-                                         "unknown filter \"%s\"; there are id, name, label, status, exited, ancestor, "
-                                         "volume, network, health, before and since",
-                                         *texts);
+                        return error_set(
+                                err, -EINVAL,
+                                "unknown filter \"%s\"; there are id, name, label, status, exited, ancestor, "
+                                "volume, network, health, before, since, publish, expose, restart-policy and should-start-on-boot",
+                                *texts);
+                if (check_ports(*texts, err) < 0)
+                        return -EINVAL;
         }
         return 0;
 }

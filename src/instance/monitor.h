@@ -87,6 +87,7 @@ struct monitor {
         struct timespec began;
         int exit_code;
         bool oom_killed, stopped, paused, over;
+        bool stopped_by_user; /* and not by a signal to us, as at a shutdown */
         int64_t restart_count;
         struct restart_history history;
         char error_text[1024];

@@ -168,7 +168,10 @@ static void handle(struct monitor *monitor, struct client *client, struct messag
                 life_kill(monitor, message_number(message, 0), &err);
                 answer(client, &err);
                 return;
-        case MESSAGE_STOP: life_stop(monitor, message_number(message, 0), message_number(message, 1)); return;
+        case MESSAGE_STOP:
+                monitor->stopped_by_user = true;
+                life_stop(monitor, message_number(message, 0), message_number(message, 1));
+                return;
         case MESSAGE_FREEZE:
                 life_freeze(monitor, message_number(message, 0), &err);
                 answer(client, &err);

@@ -27,11 +27,12 @@ void life_save(struct monitor *monitor)
         if (monitor->pid)
                 process_start_time(monitor->pid, &start);
         json_t *run =
-                json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:s, s:I}", "status", monitor->status,
+                json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:b, s:s, s:I}", "status", monitor->status,
                           "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start, "pid", (int)monitor->pid,
                           "pid_start", (json_int_t)start, "started", monitor->started, "finished", monitor->finished,
-                          "exit_code", monitor->exit_code, "oom_killed", monitor->oom_killed, "error",
-                          monitor->error_text, "restart_count", (json_int_t)monitor->restart_count);
+                          "exit_code", monitor->exit_code, "oom_killed", monitor->oom_killed, "stopped",
+                          monitor->stopped_by_user, "error", monitor->error_text, "restart_count",
+                          (json_int_t)monitor->restart_count);
         if (monitor->health.test)
                 json_object_set_new(run, "health",
                                     json_pack("{s:s, s:I, s:O*}", "Status", health_names[monitor->health.state],
@@ -215,7 +216,7 @@ void life_kill(struct monitor *monitor, int signal, struct error *err)
         }
         /* As docker: whom the user kills is not started again. */
         if (signal == SIGKILL || signal == monitor->stop_signal)
-                monitor->stopped = true;
+                monitor->stopped = monitor->stopped_by_user = true;
         int r = process_signal(monitor->pidfd, signal);
         if (r < 0) {
                 error_code(err, r, "cannot send %s", signal_name(signal));
