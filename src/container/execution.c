@@ -265,16 +265,21 @@ int execution_prepare(struct execution *execution, struct error *err)
         return r;
 }
 
+/*
+ * The runtime has no handlers, but may have been started with signals ignored. The C library keeps two of the real-time
+ * signals to itself (nptl(7)), so the call is made without it; the kernel's struct of zeros is SIG_DFL.
+ */
+static void default_signals(void)
+{
+        static const unsigned long action[4];
+        for (int signal = 1; signal < _NSIG; signal++)
+                syscall(SYS_rt_sigaction, signal, action, NULL, _NSIG / 8);
+}
+
 int execution_finish(struct execution *execution, struct error *err)
 {
         const struct program *program = execution->program;
-        /*
-         * The runtime has no handlers, but may have been started with signals ignored, as the real-time ones never
-         * are.
-         */
-        for (int signal = 1; signal < SIGSYS + 1; signal++)
-                if (signal != SIGKILL && signal != SIGSTOP)
-                        sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+        default_signals();
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
