@@ -35,7 +35,17 @@ def cgroup_name():
     return f"onggi-test-{os.getpid()}"
 
 
+def own_temporary_folder():
+    """Processes that run tests side by side must not count each other's temporary files as left behind."""
+    if "TMPDIR" in os.environ:
+        os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="onggi-test-process-")
+        os.chmod(os.environ["TMPDIR"], 0o755)
+        tempfile.tempdir = None
+
+
 def pytest_sessionstart(session):
+    if runs_tests(session.config):
+        own_temporary_folder()
     if RAN_AS_ROOT and runs_tests(session.config):
         os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
         leaks.watch_children()
