@@ -197,7 +197,7 @@ static int raise_firewall(struct networks *networks, const struct network *netwo
                 r = 0;
         if (r < 0)
                 return r;
-        if (r > 0 && !firewall_open(networks, added, NULL))
+        if (r > 0 && !firewall_open(networks, network, added, NULL))
                 return 0;
         return bridge_refresh_firewall(networks, network, leases, err);
 }

@@ -15,7 +15,19 @@ enum { TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_PROTOCOL = 12, TYPE_PORT = 13, TYPE_IN
 #define PAIR(a, b)      ((uint32_t)(a) << 6 | (b))
 #define TRIPLE(a, b, c) (PAIR(a, b) << 6 | (c))
 
-enum set { BRIDGES, INTERNAL, PORTS4, PORTS4_AT, PORTS6, PORTS6_AT, SET_COUNT };
+enum set {
+        BRIDGES,
+        INTERNAL,
+        PORTS4,
+        PORTS4_AT,
+        PORTS6,
+        PORTS6_AT,
+        GATEWAYS4,
+        GATEWAYS4_AT,
+        GATEWAYS6,
+        GATEWAYS6_AT,
+        SET_COUNT
+};
 
 static const struct set_spec sets[SET_COUNT] = {
         [BRIDGES] = { "bridges", TYPE_INTERFACE, IFNAMSIZ, 0, 0, true },
@@ -26,6 +38,10 @@ static const struct set_spec sets[SET_COUNT] = {
         [PORTS6] = { "ports6", PAIR(TYPE_PROTOCOL, TYPE_PORT), 8, PAIR(TYPE_IPV6, TYPE_PORT), 20, false },
         [PORTS6_AT] = { "ports6_at", TRIPLE(TYPE_IPV6, TYPE_PROTOCOL, TYPE_PORT), 24, PAIR(TYPE_IPV6, TYPE_PORT), 20,
                         false },
+        [GATEWAYS4] = { "gateways4", PAIR(TYPE_PROTOCOL, TYPE_PORT), 8, TYPE_IPV4, 4, false },
+        [GATEWAYS4_AT] = { "gateways4_at", TRIPLE(TYPE_IPV4, TYPE_PROTOCOL, TYPE_PORT), 12, TYPE_IPV4, 4, false },
+        [GATEWAYS6] = { "gateways6", PAIR(TYPE_PROTOCOL, TYPE_PORT), 8, TYPE_IPV6, 16, false },
+        [GATEWAYS6_AT] = { "gateways6_at", TRIPLE(TYPE_IPV6, TYPE_PROTOCOL, TYPE_PORT), 24, TYPE_IPV6, 16, false },
 };
 
 /*
@@ -47,7 +63,8 @@ struct family {
         int number;
         uint8_t nfproto;
         uint32_t size, source, destination; /* of an address; offsets in the header */
-        enum set ports, ports_at;
+        enum set ports, ports_at;           /* where a published port leads to */
+        enum set gateways, gateways_at;     /* the bridge's address there; only ports that are open on loopback */
         struct subnet loopback;
         struct address localhost;
 };
@@ -59,6 +76,8 @@ static const struct family families[] = {
           16,
           PORTS4,
           PORTS4_AT,
+          GATEWAYS4,
+          GATEWAYS4_AT,
           { { AF_INET, { 127 } }, 8 },
           { AF_INET, { 127, 0, 0, 1 } } },
         { AF_INET6,
@@ -68,6 +87,8 @@ static const struct family families[] = {
           24,
           PORTS6,
           PORTS6_AT,
+          GATEWAYS6,
+          GATEWAYS6_AT,
           { { AF_INET6, { [15] = 1 } }, 128 },
           { AF_INET6, { [15] = 1 } } },
 };
@@ -92,22 +113,15 @@ static void match_interface_set(struct rule *rule, uint32_t key, enum set set, b
         rule_in_set(rule, sets[set].name, inverted);
 }
 
-/* The address at register 0 against a subnet. */
-static void compare_subnet(struct rule *rule, const struct family *family, uint32_t operation,
-                           const struct subnet *subnet)
+static void match_subnet(struct rule *rule, const struct family *family, uint32_t offset, uint32_t operation,
+                         const struct subnet *subnet)
 {
         uint8_t mask[16] = { 0 };
         for (unsigned bit = 0; bit < subnet->prefix; bit++)
                 mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+        rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
         rule_mask(rule, mask, family->size);
         rule_compare(rule, operation, subnet->base.bytes, family->size);
-}
-
-static void match_subnet(struct rule *rule, const struct family *family, uint32_t offset, uint32_t operation,
-                         const struct subnet *subnet)
-{
-        rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, family->size, 0);
-        compare_subnet(rule, family, operation, subnet);
 }
 
 static void match_address(struct rule *rule, const struct family *family, uint32_t offset,
@@ -117,15 +131,15 @@ static void match_address(struct rule *rule, const struct family *family, uint32
         rule_compare(rule, NFT_CMP_EQ, address->bytes, family->size);
 }
 
-/* Goes on where the destination is published, with the instance's address and port at register 0. */
-static void match_port(struct rule *rule, const struct family *family, bool at_address)
+/* Goes on where the map has the destination's [address,] protocol and port, with what it has for them at register 0. */
+static void match_port(struct rule *rule, const struct family *family, enum set map, bool at_address)
 {
         unsigned reg = at_address ? family->size / 4 : 0;
         if (at_address)
                 rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, family->destination, family->size, 0);
         rule_load_meta(rule, NFT_META_L4PROTO, reg);
         rule_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
-        rule_map(rule, sets[at_address ? family->ports_at : family->ports].name);
+        rule_map(rule, sets[map].name);
 }
 
 /* dnat to [ip daddr .] meta l4proto . th dport map @ports… */
@@ -133,7 +147,7 @@ static void add_published(struct ruleset *ruleset, const struct family *family, 
 {
         struct rule rule = rule_begin(ruleset, "published", NULL);
         match_family(&rule, family);
-        match_port(&rule, family, at_address);
+        match_port(&rule, family, at_address ? family->ports_at : family->ports, at_address);
         rule_redirect(&rule, family->number);
         rule_end(&rule);
 }
@@ -164,17 +178,15 @@ static void add_masquerade(struct ruleset *ruleset, const struct network *networ
         rule_end(&rule);
 }
 
-/* ip saddr 127.0.0.1 ip daddr 127.0.0.0/8, published by an instance of the network: ip saddr set <gateway> */
-static void add_from_loopback(struct ruleset *ruleset, const struct network *network, const struct family *family,
-                              const struct subnet *subnet, const struct address *gateway, bool at_address)
+/* ip saddr 127.0.0.1 ip daddr 127.0.0.0/8 ip saddr set [ip daddr .] meta l4proto . th dport map @gateways… */
+static void add_from_loopback(struct ruleset *ruleset, const struct family *family, bool at_address)
 {
-        struct rule rule = rule_begin(ruleset, "from-loopback", network->name);
+        struct rule rule = rule_begin(ruleset, "from-loopback", NULL);
         match_family(&rule, family);
         match_address(&rule, family, family->source, &family->localhost);
         match_subnet(&rule, family, family->destination, NFT_CMP_EQ, &family->loopback);
-        match_port(&rule, family, at_address);
-        compare_subnet(&rule, family, NFT_CMP_EQ, subnet);
-        rule_write_header(&rule, family->source, gateway->bytes, family->size);
+        match_port(&rule, family, at_address ? family->gateways_at : family->gateways, at_address);
+        rule_store_header(&rule, family->source, family->size);
         rule_end(&rule);
 }
 
@@ -202,8 +214,6 @@ static void add_network_family(struct ruleset *ruleset, const struct network *ne
         if (!network->internal)
                 add_masquerade(ruleset, network, family, subnet, true, false);
         add_masquerade(ruleset, network, family, subnet, false, true);
-        add_from_loopback(ruleset, network, family, subnet, gateway, true);
-        add_from_loopback(ruleset, network, family, subnet, gateway, false);
         add_to_loopback(ruleset, network, family, gateway);
 }
 
@@ -282,31 +292,36 @@ static void delete_element(struct ruleset *ruleset, const struct set_spec *set, 
         ruleset_delete_element(ruleset, set, key);
 }
 
-static void change_port(struct ruleset *ruleset, const struct lease *lease, const struct published_port *port,
-                        const struct family *family, element_change change)
+static void change_port(struct ruleset *ruleset, const struct network *network, const struct lease *lease,
+                        const struct published_port *port, const struct family *family, element_change change)
 {
         const struct address *target = family->number == AF_INET ? &lease->address : &lease->address6;
+        const struct address *gateway = family->number == AF_INET ? &network->gateway : &network->gateway6;
         struct address host = published_port_address(port);
-        const struct set_spec *set = &sets[wildcard(&host) ? family->ports : family->ports_at];
+        bool all = wildcard(&host), loopback = all || subnet_contains(&family->loopback, &host);
         uint8_t protocol = port->udp ? IPPROTO_UDP : IPPROTO_TCP;
         for (uint32_t i = 0; i < port->count; i++) {
                 uint8_t key[24] = { 0 }, data[20] = { 0 };
-                size_t at = wildcard(&host) ? 0 : put_part(key, host.bytes, family->size);
+                size_t at = all ? 0 : put_part(key, host.bytes, family->size);
                 at += put_part(key + at, &protocol, 1);
                 put_part(key + at, &(uint16_t){ htons((uint16_t)(port->host + i)) }, 2);
                 at = put_part(data, target->bytes, family->size);
                 put_part(data + at, &(uint16_t){ htons((uint16_t)(port->container + i)) }, 2);
-                change(ruleset, set, key, data, lease->instance);
+                change(ruleset, &sets[all ? family->ports : family->ports_at], key, data, lease->instance);
+                if (loopback)
+                        change(ruleset, &sets[all ? family->gateways : family->gateways_at], key, gateway->bytes,
+                               lease->instance);
         }
 }
 
-static void change_lease(struct ruleset *ruleset, const struct lease *lease, element_change change)
+static void change_lease(struct ruleset *ruleset, const struct network *network, const struct lease *lease,
+                         element_change change)
 {
         for (size_t i = 0; i < lease->port_count; i++)
                 for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
                         bool reachable = families[f].number == AF_INET || lease->address6.family;
                         if (reachable && published_port_serves(&lease->ports[i], families[f].number))
-                                change_port(ruleset, lease, &lease->ports[i], &families[f], change);
+                                change_port(ruleset, network, lease, &lease->ports[i], &families[f], change);
                 }
 }
 
@@ -338,6 +353,8 @@ int firewall_apply(struct networks *networks, const struct firewall_network *act
         for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
                 add_published(&ruleset, &families[i], true);
                 add_published(&ruleset, &families[i], false);
+                add_from_loopback(&ruleset, &families[i], true);
+                add_from_loopback(&ruleset, &families[i], false);
                 add_jump(&ruleset, &families[i], "prerouting", false);
                 add_jump(&ruleset, &families[i], "output", true);
         }
@@ -347,7 +364,7 @@ int firewall_apply(struct networks *networks, const struct firewall_network *act
         add_forward_end(&ruleset);
         for (size_t i = 0; i < count; i++)
                 for (size_t j = 0; !active[i].network->internal && j < active[i].leases->count; j++)
-                        change_lease(&ruleset, &active[i].leases->entries[j], ruleset_add_element);
+                        change_lease(&ruleset, active[i].network, &active[i].leases->entries[j], ruleset_add_element);
         return ruleset_commit(&ruleset, "making the nftables rules of the networks", err);
 }
 
@@ -371,8 +388,8 @@ int firewall_remove(struct networks *networks, struct error *err)
         return ruleset_commit(&ruleset, "removing the nftables rules of the networks", err);
 }
 
-static int change_ports(struct networks *networks, const struct lease *lease, element_change change, const char *what,
-                        struct error *err)
+static int change_ports(struct networks *networks, const struct network *network, const struct lease *lease,
+                        element_change change, const char *what, struct error *err)
 {
         struct ruleset ruleset;
         struct netlink *netfilter;
@@ -380,18 +397,21 @@ static int change_ports(struct networks *networks, const struct lease *lease, el
         if (r < 0 || !lease->port_count)
                 return r;
         ruleset_begin(&ruleset, netfilter, networks->table);
-        change_lease(&ruleset, lease, change);
+        change_lease(&ruleset, network, lease, change);
         return ruleset_commit(&ruleset, what, err);
 }
 
-int firewall_open(struct networks *networks, const struct lease *lease, struct error *err)
+int firewall_open(struct networks *networks, const struct network *network, const struct lease *lease,
+                  struct error *err)
 {
-        return change_ports(networks, lease, ruleset_add_element, "publishing ports through nftables", err);
+        return change_ports(networks, network, lease, ruleset_add_element, "publishing ports through nftables", err);
 }
 
-int firewall_close(struct networks *networks, const struct lease *lease, struct error *err)
+int firewall_close(struct networks *networks, const struct network *network, const struct lease *lease,
+                   struct error *err)
 {
         struct error reason = { 0 };
-        int r = change_ports(networks, lease, delete_element, "withdrawing published ports from nftables", &reason);
+        int r = change_ports(networks, network, lease, delete_element, "withdrawing published ports from nftables",
+                             &reason);
         return r < 0 && r != -ENOENT ? error_set(err, r, "%s", reason.text) : 0;
 }

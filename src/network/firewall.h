@@ -6,7 +6,7 @@
  *
  * All of it is in the table "inet onggi" (another state folder's is "inet onggi-<8 hex>"). A published port is an
  * element of a map, so a packet's way does not grow with their number, and an attachment without ports changes
- * nothing at all.
+ * nothing at all. Every rule is one that nft(8) can say, so what it lists can be loaded again.
  *
  *   prerouting   nat: destinations that are the host's own are looked up in the maps of published ports; 127.0.0.0/8 is
  *                not, so that neighbours of the host never reach a port that is published on loopback
@@ -39,5 +39,7 @@ int firewall_remove(struct networks *networks, struct error *err);
 int firewall_present(struct networks *networks, struct error *err);
 
 /* The published ports of one lease. Elements that are missing already are success in firewall_close(). */
-int firewall_open(struct networks *networks, const struct lease *lease, struct error *err);
-int firewall_close(struct networks *networks, const struct lease *lease, struct error *err);
+int firewall_open(struct networks *networks, const struct network *network, const struct lease *lease,
+                  struct error *err);
+int firewall_close(struct networks *networks, const struct network *network, const struct lease *lease,
+                   struct error *err);

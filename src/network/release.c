@@ -40,7 +40,7 @@ int release_lease(struct networks *networks, const struct network *network, stru
         int r = silence_port(networks, lease->veth, err);
         if (r < 0)
                 return r;
-        closed = !published || networks->rootless || !firewall_close(networks, lease, NULL);
+        closed = !published || networks->rootless || !firewall_close(networks, network, lease, NULL);
         if (published && !networks->rootless)
                 conntrack_forget(lease);
         test_point("network.ports.withdrawn");

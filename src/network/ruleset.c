@@ -262,11 +262,19 @@ void rule_load_payload(struct rule *rule, uint32_t base, uint32_t offset, uint32
 
 void rule_write_header(struct rule *rule, uint32_t offset, const void *value, uint32_t size)
 {
-        struct nftnl_expr *immediate = expression(rule, "immediate"), *payload = expression(rule, "payload");
-        if (!immediate || !payload)
+        struct nftnl_expr *immediate = expression(rule, "immediate");
+        if (!immediate)
                 return;
         nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, register_number(0));
         nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, value, size);
+        rule_store_header(rule, offset, size);
+}
+
+void rule_store_header(struct rule *rule, uint32_t offset, uint32_t size)
+{
+        struct nftnl_expr *payload = expression(rule, "payload");
+        if (!payload)
+                return;
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, size);

@@ -70,8 +70,9 @@ void rule_end(struct rule *rule);
 void rule_load_meta(struct rule *rule, uint32_t key, unsigned reg);
 /* `base` is NFT_PAYLOAD_NETWORK_HEADER or NFT_PAYLOAD_TRANSPORT_HEADER. */
 void rule_load_payload(struct rule *rule, uint32_t base, uint32_t offset, uint32_t size, unsigned reg);
-/* Writes a constant into the packet's network header, and sets its checksums right. */
+/* Write a constant, or what is at register 0, into the packet's network header, and set its checksums right. */
 void rule_write_header(struct rule *rule, uint32_t offset, const void *value, uint32_t size);
+void rule_store_header(struct rule *rule, uint32_t offset, uint32_t size);
 /* `operation` is NFT_CMP_EQ or NFT_CMP_NEQ; register 0. */
 void rule_compare(struct rule *rule, uint32_t operation, const void *value, uint32_t size);
 void rule_mask(struct rule *rule, const void *mask, uint32_t size);

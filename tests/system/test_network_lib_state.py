@@ -249,6 +249,18 @@ def test_rules_that_somebody_flushed_come_back_with_the_next_attachment(outside)
     assert outside.ask("outside", "tcp", HOST4, 8080)
 
 
+def test_what_nft_lists_can_be_loaded_again(network):
+    network.ok("create", "six", "ipv6=yes")
+    network.ok("create", "closed", "internal=yes")
+    network.start("a", ports=["8080:80", "127.0.0.1:81:80/udp"])
+    network.start("b", "six", ports=["8090-8092:80-82", "[::1]:81:80/udp"])
+    network.start("c", "closed")
+    table, = network.run("host", "nft", "list", "tables").splitlines()
+    rules = network.run("host", "nft", "list", *table.split())
+    done = subprocess.run(["unshare", "--net", "nft", "--check", "--file", "-"], input=rules, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "") and "invalid" not in rules
+
+
 def test_a_damaged_lease_file_is_told_with_its_line(network):
     network.start("a")
     with open(f"{network.state}/networks/default.leases", "a") as leases:
