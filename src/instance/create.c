@@ -288,6 +288,15 @@ static void creation_abandon(struct creation *creation)
         creation->instance = NULL;
 }
 
+/* Their files belong to the ids of one map, and only root may show a file system through another. */
+static int check_userns(const struct host *host, const char *userns, struct error *err)
+{
+        if (!host->rootless || !userns || text_equal(userns, "auto") || text_equal(userns, "host"))
+                return 0;
+        return error_set(err, -EPERM, "--userns %s: an ordinary user's instances share the map of that user; leave the "
+                         "option out or give auto", userns);
+}
+
 int instance_create_locked(struct host *host, const struct instance_settings *settings, bool durable, bool transient,
                            struct instance **instance, int *lock, struct error *err)
 {
@@ -295,7 +304,9 @@ int instance_create_locked(struct host *host, const struct instance_settings *se
         int r = take_settings(settings, &creation.settings, err);
         if (r < 0)
                 return r;
-        r = take_volumes_from(&creation, settings->volumes_from, err);
+        r = check_userns(host, creation.settings.userns, err);
+        if (!r)
+                r = take_volumes_from(&creation, settings->volumes_from, err);
         if (!r)
                 r = find_image(&creation, err);
         if (!r)

@@ -227,10 +227,9 @@ static int build_linux(const struct spec_input *input, json_t **linux_object, st
         json_t *devices = json_array();
         if (!object || json_object_set_new(object, "devices", devices) < 0)
                 return error_memory(err);
-        r = spec_devices(settings, devices, json_object_get(resources, "devices"), err);
+        r = spec_devices(input, devices, json_object_get(resources, "devices"), err);
         if (!r)
-                r = add_sysctls(object, settings->sysctls,
-                                input->network_namespace && !input->rootless && !input->id_count, err);
+                r = add_sysctls(object, settings->sysctls, input->network_namespace && !input->id_count, err);
         if (!r)
                 r = add_restrictions(input, object, err);
         if (r < 0)

@@ -50,7 +50,9 @@ int spec_resources(const struct instance_settings *settings, json_t **resources,
 
 /* Parts of spec_build(), each in its own file. */
 int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *err);
-int spec_devices(const struct instance_settings *settings, json_t *devices, json_t *rules, struct error *err);
+int spec_devices(const struct spec_input *input, json_t *devices, json_t *rules, struct error *err);
+/* Whether the device of --device is among the mounts, not among the devices. */
+bool spec_binds_device(const struct spec_input *input, const struct device_setting *device);
 /* *capabilities for process.capabilities; the five sets. */
 int spec_capabilities(const struct instance_settings *settings, json_t **capabilities, struct error *err);
 /* linux.seccomp: the default profile, that of a file, or NULL where unconfined. */

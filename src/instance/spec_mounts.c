@@ -121,6 +121,33 @@ static int add_own(json_t *mounts, const struct mount_setting *mount, bool ids, 
         return json_array_append_new(mounts, entry) < 0 ? error_memory(err) : 0;
 }
 
+/* sysfs shows a network namespace's devices, and only who has rights over that namespace may mount it. */
+static void add_sys(json_t *mounts, const struct spec_input *input)
+{
+        bool foreign = !input->network_namespace && (input->rootless || input->id_count);
+        bool privileged = input->settings->privileged;
+        if (foreign && !taken(input, "/sys"))
+                add(mounts, "/sys", "bind", "/sys", "rbind,nosuid,noexec,nodev,rro,rprivate");
+        else
+                add_default(mounts, input,
+                            &(struct default_mount){ "/sys", "sysfs", "sysfs",
+                                                     privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
+}
+
+/* An ordinary user cannot make devices; the runtime binds those that keep their path, the others are bound here. */
+static int add_renamed_devices(json_t *mounts, const struct spec_input *input, struct error *err)
+{
+        for (char *const *text = input->settings->devices; text && *text; text++) {
+                struct device_setting device;
+                int r = device_setting_parse(*text, &device, err);
+                if (r < 0)
+                        return r;
+                if (spec_binds_device(input, &device))
+                        add(mounts, device.container, "bind", device.host, "rbind,nosuid,noexec,rprivate");
+        }
+        return 0;
+}
+
 int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *err)
 {
         _cleanup_json_ json_t *list = json_array();
@@ -133,9 +160,7 @@ int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *e
                 add_default(list, input, &proc);
         for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
                 add_default(list, input, &defaults[i]);
-        add_default(list, input,
-                    &(struct default_mount){ "/sys", "sysfs", "sysfs",
-                                             privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
+        add_sys(list, input);
         add_default(list, input,
                     &(struct default_mount){ "/sys/fs/cgroup", "cgroup", "cgroup",
                                              privileged ? "nosuid,noexec,nodev,relatime,rw"
@@ -144,11 +169,11 @@ int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *e
         add_files(list, input);
         if (input->init)
                 add(list, "/sbin/onggi-init", "bind", input->init, "bind,ro,rprivate");
-        for (size_t i = 0; i < input->mount_count; i++) {
-                int r = add_own(list, &input->mounts[i], input->id_count, err);
-                if (r < 0)
-                        return r;
-        }
+        int r = add_renamed_devices(list, input, err);
+        for (size_t i = 0; !r && i < input->mount_count; i++)
+                r = add_own(list, &input->mounts[i], input->id_count, err);
+        if (r < 0)
+                return r;
         *mounts = TAKE_PTR(list);
         return 0;
 }

@@ -196,8 +196,14 @@ static int add_devices_below(json_t *devices, json_t *rules, const char *host, c
         return r;
 }
 
-int spec_devices(const struct instance_settings *settings, json_t *devices, json_t *rules, struct error *err)
+bool spec_binds_device(const struct spec_input *input, const struct device_setting *device)
 {
+        return input->rootless && !text_equal(device->host, device->container);
+}
+
+int spec_devices(const struct spec_input *input, json_t *devices, json_t *rules, struct error *err)
+{
+        const struct instance_settings *settings = input->settings;
         int r = 0;
         if (settings->privileged)
                 r = add_devices_below(devices, NULL, "/dev", "/dev", "rwm", 0, err);
@@ -209,6 +215,8 @@ int spec_devices(const struct instance_settings *settings, json_t *devices, json
                         return r;
                 if (stat(device.host, &st) < 0)
                         return error_errno(err, "--device %s", device.host);
+                if (spec_binds_device(input, &device))
+                        continue;
                 if (S_ISDIR(st.st_mode))
                         r = add_devices_below(devices, rules, device.host, device.container, device.access, 0, err);
                 else if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))

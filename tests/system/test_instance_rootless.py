@@ -126,6 +126,19 @@ def test_userns_auto_is_what_an_ordinary_user_has_already(user):
     assert [line.split() for line in done.stdout.splitlines()] == [["0", str(UID), "1"], ["1", str(SUB_FIRST), "65536"]]
 
 
+def test_a_map_of_its_own_is_for_root(user):
+    assert "share the map of that user" in user.refuses("run", "--rm", "--userns", "0:1:1000", IMAGE, "true", status=125)
+
+
+def test_a_device_has_the_name_that_was_asked_for(user):
+    assert user.ok("run", "--rm", "--network", "none", "--device", "/dev/zero:/dev/naught", "--device", "/dev/full", IMAGE, "sh", "-c",
+                   "head -c 3 /dev/naught | od -An -tx1; test -c /dev/full && echo full").split() == ["00", "00", "00", "full"]
+
+
+def test_a_privileged_instance_may_mount(user):
+    assert user.ok("run", "--rm", "--network", "none", "--privileged", IMAGE, "sh", "-c", "mount -t tmpfs none /mnt && echo mounted") == "mounted"
+
+
 def test_a_detached_instance_lives_through_its_verbs(user):
     start(user, "one", IMAGE, "sh", "-c", "echo started; trap 'echo ended; exit 4' TERM; while :; do sleep 0.1; done")
     until(lambda: user.ok("logs", "one") == "started")
@@ -223,6 +236,25 @@ def test_a_published_port_is_reached_on_loopback_and_is_free_again_after_the_end
         assert f"{port}/tcp is in use" in user.refuses("start", "web")
     user.ok("start", "web")
     assert fetch(port) == "it works"
+
+
+def test_the_hosts_network_can_be_used(user):
+    assert user.ok("run", "--rm", "--network", "host", IMAGE, "readlink", "/proc/self/ns/net") == os.readlink("/proc/thread-self/ns/net")
+
+
+def test_a_program_that_is_not_root_may_serve_on_low_ports_of_its_own_network(user):
+    port = free_port()
+    start(user, "web", "-u", "1000", "-p", f"127.0.0.1:{port}:80", IMAGE, "httpd", "-f", "-p", "80", "-h", "/etc", network="default")
+    until(lambda: user("exec", "web", "wget", "-q", "-O", "-", "http://127.0.0.1/hostname").returncode == 0)
+
+
+def test_a_port_of_the_host_that_is_roots_is_refused(user):
+    assert "ip_unprivileged_port_start" in user.refuses("run", "--rm", "-p", "80:80", IMAGE, "true", status=125)
+
+
+def test_a_network_of_another_instance_is_shared(user):
+    start(user, "web", IMAGE, "sh", "-c", SERVE, network="default")
+    until(lambda: user("run", "--rm", "--network", "container:web", IMAGE, "wget", "-q", "-O", "-", "http://127.0.0.1/").stdout == "it works\n")
 
 
 def test_two_instances_of_a_network_find_each_other_by_name(user):
