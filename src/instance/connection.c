@@ -91,12 +91,14 @@ int detach_keys_feed(const struct detach_keys *keys, size_t *position, unsigned 
 struct session {
         int connection, signals;
         bool input, tty, ended;
+        bool no_output, no_error;
         bool full; /* the monitor takes no more input at the moment */
         int exit_code;
         bool exited, detached;
         struct detach_keys keys;
         size_t position;
         struct message *message;
+        char notice[512]; /* said when the terminal is the caller's again */
 };
 
 /* Signals that the user sends to this command and means for the program (docker's --sig-proxy). */
@@ -170,8 +172,11 @@ static int take_message(struct session *session)
         if (r <= 0)
                 return r == -EAGAIN ? 1 : r;
         switch (message->type) {
-        case MESSAGE_OUTPUT: r = write_all(STDOUT_FILENO, message->data, message->length); break;
-        case MESSAGE_ERROR: r = write_all(STDERR_FILENO, message->data, message->length); break;
+        case MESSAGE_OUTPUT:
+                r = session->no_output ? 0 : write_all(STDOUT_FILENO, message->data, message->length);
+                break;
+        case MESSAGE_ERROR: r = session->no_error ? 0 : write_all(STDERR_FILENO, message->data, message->length); break;
+        case MESSAGE_NOTICE: snprintf(session->notice, sizeof(session->notice), "%s", message_text(message, 0)); break;
         case MESSAGE_EXITED:
                 session->exit_code = message_number(message, 0);
                 session->exited = true;
@@ -187,11 +192,10 @@ static int copy(struct session *session, bool wait_for_end, struct error *err)
 {
         while (!session->detached && !(session->exited && !wait_for_end) && !session->ended) {
                 short wanted = session->full ? POLLIN | POLLOUT : POLLIN;
-                struct pollfd polls[] = {
-                        { .fd = session->connection, .events = wanted },
-                        { .fd = session->signals, .events = POLLIN },
-                        { .fd = session->input && !session->full ? STDIN_FILENO : -1, .events = POLLIN }
-                };
+                struct pollfd polls[] = { { .fd = session->connection, .events = wanted },
+                                          { .fd = session->signals, .events = POLLIN },
+                                          { .fd = session->input && !session->full ? STDIN_FILENO : -1,
+                                            .events = POLLIN } };
                 if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
                         return error_errno(err, "cannot wait for the instance");
                 if (polls[1].revents)
@@ -234,7 +238,11 @@ static int open_signals(bool proxy, sigset_t *before)
 int connection_copy(int connection, const struct attachment *attachment, bool tty, int *exit_code, bool *ended,
                     struct error *err)
 {
-        struct session session = { .connection = connection, .input = attachment->input, .tty = tty };
+        struct session session = { .connection = connection,
+                                   .input = attachment->input,
+                                   .tty = tty,
+                                   .no_output = attachment->no_output,
+                                   .no_error = attachment->no_error };
         int r = detach_keys_parse(attachment->detach_keys, &session.keys, err);
         if (r < 0)
                 return r;
@@ -252,6 +260,9 @@ int connection_copy(int connection, const struct attachment *attachment, bool tt
                 close(session.signals);
         sigprocmask(SIG_SETMASK, &before, NULL);
         terminal_restore(&terminal);
+        /* Talk, as the program's own last words would be: the command's result is the exit status. */
+        if (session.notice[0])
+                dprintf(STDERR_FILENO, "onggi: %s\n", session.notice);
         *exit_code = session.detached ? -1 : session.exit_code;
         if (ended)
                 *ended = session.ended;

@@ -29,6 +29,7 @@ enum message_type {
         MESSAGE_FAILED = 'f',  /* i32 exit code (125, 126, 127), text: it does not */
         MESSAGE_OUTPUT = 'o',
         MESSAGE_ERROR = 'e',  /* bytes of the two streams */
+        MESSAGE_NOTICE = 'n', /* text, before EXITED: what a person should know about the end */
         MESSAGE_EXITED = 'q', /* i32 exit code */
         MESSAGE_ENDED = 'z',  /* nothing: no restart follows, the container is deleted, the monitor ends now */
         MESSAGE_DONE = 'y',   /* i32 negative errno or 0, text */

@@ -101,6 +101,8 @@ int container_run(struct monitor *monitor, int *exit_code, struct error *err);
 int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err);
 /* How often the kernel's OOM killer has killed in its control group. */
 uint64_t container_oom_kills(const struct monitor *monitor);
+/* How much memory its control group may use, in bytes; UINT64_MAX: as much as there is. */
+uint64_t container_memory_limit(const struct monitor *monitor);
 
 /* ---- monitor_streams.c ---- */
 int streams_open(struct monitor *monitor, struct error *err);

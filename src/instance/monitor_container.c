@@ -182,19 +182,40 @@ int container_run(struct monitor *monitor, int *exit_code, struct error *err)
         return r;
 }
 
-static uint64_t read_oom_kills(const char *mount, const char *cgroup, const char *file)
+static char *read_cgroup(const struct monitor *monitor, const char *mount, const char *file)
 {
-        _cleanup_free_ char *path = text_format("%s%s/%s", mount, cgroup, file);
-        _cleanup_free_ char *data = NULL;
-        if (!path || file_read(AT_FDCWD, path, 4096, &data, NULL, NULL) < 0)
-                return 0;
-        const char *line = strstr(data, "oom_kill ");
+        _cleanup_free_ char *path = text_format("%s%s/%s", mount, monitor->cgroup, file);
+        char *data = NULL;
+        return path && !file_read(AT_FDCWD, path, 4096, &data, NULL, NULL) ? data : NULL;
+}
+
+static uint64_t read_oom_kills(const struct monitor *monitor, const char *mount, const char *file)
+{
+        _cleanup_free_ char *data = read_cgroup(monitor, mount, file);
+        const char *line = data ? strstr(data, "oom_kill ") : NULL;
         return line ? strtoull(line + strlen("oom_kill "), NULL, 10) : 0;
 }
 
 uint64_t container_oom_kills(const struct monitor *monitor)
 {
-        return read_oom_kills("/sys/fs/cgroup/memory", monitor->cgroup, "memory.oom_control") +
-               read_oom_kills("/sys/fs/cgroup", monitor->cgroup, "memory.events") +
-               read_oom_kills("/sys/fs/cgroup/unified", monitor->cgroup, "memory.events");
+        return read_oom_kills(monitor, "/sys/fs/cgroup/memory", "memory.oom_control") +
+               read_oom_kills(monitor, "/sys/fs/cgroup", "memory.events") +
+               read_oom_kills(monitor, "/sys/fs/cgroup/unified", "memory.events");
+}
+
+uint64_t container_memory_limit(const struct monitor *monitor)
+{
+        static const char *const files[][2] = {
+                { "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
+                { "/sys/fs/cgroup", "memory.max" },
+                { "/sys/fs/cgroup/unified", "memory.max" },
+        };
+        const uint64_t without = INT64_MAX / 2; /* v1 has no word for it, only numbers near the largest; v2 has "max" */
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                _cleanup_free_ char *data = read_cgroup(monitor, files[i][0], files[i][1]);
+                uint64_t limit = data ? strtoull(data, NULL, 10) : 0;
+                if (limit && limit < without)
+                        return limit;
+        }
+        return UINT64_MAX;
 }

@@ -26,13 +26,12 @@ void life_save(struct monitor *monitor)
         process_start_time(getpid(), &own_start);
         if (monitor->pid)
                 process_start_time(monitor->pid, &start);
-        json_t *run =
-                json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:b, s:s, s:I}", "status", monitor->status,
-                          "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start, "pid", (int)monitor->pid,
-                          "pid_start", (json_int_t)start, "started", monitor->started, "finished", monitor->finished,
-                          "exit_code", monitor->exit_code, "oom_killed", monitor->oom_killed, "stopped",
-                          monitor->stopped_by_user, "error", monitor->error_text, "restart_count",
-                          (json_int_t)monitor->restart_count);
+        json_t *run = json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:b, s:s, s:I}", "status",
+                                monitor->status, "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start,
+                                "pid", (int)monitor->pid, "pid_start", (json_int_t)start, "started", monitor->started,
+                                "finished", monitor->finished, "exit_code", monitor->exit_code, "oom_killed",
+                                monitor->oom_killed, "stopped", monitor->stopped_by_user, "error", monitor->error_text,
+                                "restart_count", (json_int_t)monitor->restart_count);
         if (monitor->health.test)
                 json_object_set_new(run, "health",
                                     json_pack("{s:s, s:I, s:O*}", "Status", health_names[monitor->health.state],
@@ -131,6 +130,35 @@ static void retry(struct monitor *monitor, struct source *source, uint32_t event
                 end(monitor);
 }
 
+/* In the largest unit that needs no fraction. */
+static void write_size(uint64_t bytes, char text[32])
+{
+        static const char *const units[] = { "bytes", "KiB", "MiB", "GiB" };
+        size_t unit = 0;
+        for (; unit + 1 < ARRAY_SIZE(units) && bytes % 1024 == 0; unit++)
+                bytes /= 1024;
+        snprintf(text, 32, "%llu %s", (unsigned long long)bytes, units[unit]);
+}
+
+/* What `inspect` shows as its error, and who is attached is told. */
+static void explain_lack_of_memory(struct monitor *monitor)
+{
+        char size[32];
+        uint64_t limit = container_memory_limit(monitor);
+        write_size(limit, size);
+        if (limit == UINT64_MAX)
+                snprintf(
+                        monitor->error_text, sizeof(monitor->error_text),
+                        "the program was killed because the host, or a control group above its own, had no memory left; "
+                        "free some, or limit with --memory what takes too much");
+        else
+                snprintf(monitor->error_text, sizeof(monitor->error_text),
+                         "the program was killed because its memory limit of %s was reached; "
+                         "raise it with --memory, or let the program use less",
+                         size);
+        clients_send(monitor, HELLO_STREAMS, MESSAGE_NOTICE, monitor->error_text, strlen(monitor->error_text));
+}
+
 static void container_ended(struct monitor *monitor, int status)
 {
         monitor->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -146,6 +174,8 @@ static void container_ended(struct monitor *monitor, int status)
         monitor_timer(monitor, &monitor->stop_timer, 0);
         if (monitor->oom_killed)
                 event(monitor, "oom");
+        if (monitor->oom_killed && monitor->exit_code == 128 + SIGKILL && !monitor->stopped)
+                explain_lack_of_memory(monitor);
         event(monitor, "die");
 
         struct timespec now;

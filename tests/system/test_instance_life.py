@@ -2,6 +2,7 @@
 """What happens to an instance: restarts, health, limits, its log, its volumes, and what is left when something of ours is killed."""
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -186,6 +187,25 @@ def test_too_little_memory_is_reported_as_such(host):
     state = state_of(host, "one")
     assert state["ExitCode"] == 137
     assert state["OOMKilled"]
+
+
+@pytest.mark.parametrize("words", [("--rm",), ("--name", "one")])
+def test_who_runs_a_program_that_takes_too_much_memory_is_told_the_limit(host, words):
+    done = host("run", "--network", "none", "--memory", "8m", *words, IMAGE, "tail", "/dev/zero")
+    assert done.returncode == 137
+    assert re.fullmatch("onggi: the program was killed because its memory limit of 8 MiB was reached; .*--memory.*\n", done.stderr)
+    if "one" in words:
+        assert done.stderr == f"onggi: {state_of(host, 'one')['Error']}\n"
+        assert host("start", "--attach", "one").stderr == done.stderr
+        assert host("logs", "one").stderr == ""
+
+
+def test_a_program_that_the_user_kills_was_not_short_of_memory(host):
+    start(host, "one", "--memory", "8m", IMAGE, "sh", "-c", "tail /dev/zero; echo short; exec sleep 1000")
+    until(lambda: host("logs", "one").stdout.endswith("short\n"))
+    host.ok("kill", "one")
+    host.ok("wait", "one")
+    assert state_of(host, "one")["Error"] == ""
 
 
 def test_stop_sends_the_stop_signal_and_then_kills(host):
