@@ -118,6 +118,7 @@ struct publishers {
         const struct attach *attach;
         struct leases *others; /* of the other networks */
         size_t count;
+        char owner[LEASE_NAME];
 };
 
 static void publishers_clear(struct publishers *publishers)
@@ -127,26 +128,27 @@ static void publishers_clear(struct publishers *publishers)
         free(publishers->others);
 }
 
-static const char *lease_owner(const struct leases *leases, const struct published_port *port)
+static const struct lease *lease_with(const struct leases *leases, const struct published_port *port)
 {
         for (size_t i = 0; i < leases->count; i++)
                 for (size_t j = 0; j < leases->entries[i].port_count; j++)
                         if (published_port_conflicts(&leases->entries[i].ports[j], port))
-                                return leases->entries[i].instance;
+                                return &leases->entries[i];
         return NULL;
 }
 
 static const char *publisher(const struct published_port *port, void *data)
 {
-        const struct publishers *publishers = data;
-        const struct lease *own = &publishers->attach->lease;
-        const char *owner = lease_owner(&publishers->attach->leases, port);
+        struct publishers *publishers = data;
+        const struct lease *own = &publishers->attach->lease, *owner = lease_with(&publishers->attach->leases, port);
         for (size_t i = 0; !owner && i < publishers->count; i++)
-                owner = lease_owner(&publishers->others[i], port);
-        for (size_t i = 0; !owner && i < own->port_count; i++)
+                owner = lease_with(&publishers->others[i], port);
+        if (owner)
+                return lease_name(owner, publishers->owner);
+        for (size_t i = 0; i < own->port_count; i++)
                 if (published_port_conflicts(&own->ports[i], port))
-                        owner = "another -p of the same instance";
-        return owner;
+                        return "another -p of the same instance";
+        return NULL;
 }
 
 static int load_publishers(struct publishers *publishers, struct error *err)

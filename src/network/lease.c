@@ -220,6 +220,15 @@ int leases_drop(struct networks *networks, const char *network, struct error *er
         return 0;
 }
 
+const char *lease_name(const struct lease *lease, char text[static LEASE_NAME])
+{
+        if (*lease->names)
+                snprintf(text, LEASE_NAME, "%.*s", (int)strcspn(lease->names, " "), lease->names);
+        else
+                snprintf(text, LEASE_NAME, "%.12s", lease->instance);
+        return text;
+}
+
 struct lease *leases_find(const struct leases *leases, const char *instance)
 {
         for (size_t i = 0; i < leases->count; i++)
@@ -246,31 +255,35 @@ void leases_remove(struct leases *leases, struct lease *lease)
         leases->count--;
 }
 
-static const char *holder(const struct leases *leases, const struct network *network, const struct address *address)
+static bool is_gateway(const struct network *network, const struct address *address)
 {
-        if (address_equal(address, &network->gateway) || address_equal(address, &network->gateway6))
-                return "the gateway";
+        return address_equal(address, &network->gateway) || address_equal(address, &network->gateway6);
+}
+
+static const struct lease *holder(const struct leases *leases, const struct address *address)
+{
         for (size_t i = 0; i < leases->count; i++)
                 if (address_equal(address, &leases->entries[i].address) ||
                     address_equal(address, &leases->entries[i].address6))
-                        return leases->entries[i].instance;
+                        return &leases->entries[i];
         return NULL;
 }
 
 static int check_address(const struct leases *leases, const struct network *network, const struct subnet *subnet,
                          const struct address *address, struct error *err)
 {
-        char text[ADDRESS_TEXT], subnet_text[ADDRESS_TEXT + 4];
+        char text[ADDRESS_TEXT], subnet_text[ADDRESS_TEXT + 4], name[LEASE_NAME];
         uint64_t number = subnet_number(subnet, address);
         address_format(address, text);
         if (!subnet_contains(subnet, address) || !number || number > subnet_last_host(subnet))
                 return error_set(err, -EINVAL, "the address %s is not one of a host in the subnet %s of the network %s",
                                  text, subnet->base.family ? subnet_format(subnet, subnet_text) : "(none)",
                                  network->name);
-        const char *owner = holder(leases, network, address);
-        if (owner)
+        bool gateway = is_gateway(network, address);
+        const struct lease *owner = holder(leases, address);
+        if (gateway || owner)
                 return error_set(err, -EADDRINUSE, "the address %s of the network %s is in use by %s", text,
-                                 network->name, owner);
+                                 network->name, gateway ? "the gateway" : lease_name(owner, name));
         return 0;
 }
 
@@ -282,7 +295,7 @@ static int choose_address(const struct leases *leases, const struct network *net
         /* One more candidate than there are owners is enough. */
         for (uint64_t i = 0; i < leases->count + 2 && i < last; i++) {
                 *address = subnet_host(subnet, (wanted - 1 + i) % last + 1);
-                if (!holder(leases, network, address))
+                if (!is_gateway(network, address) && !holder(leases, address))
                         return 0;
         }
         return error_set(err, -EADDRNOTAVAIL, "the network %s has no free address left in %s", network->name,

@@ -48,6 +48,10 @@ int leases_save(struct networks *networks, const char *network, const struct lea
 /* Removes the file: the network has no leases, and its bridge is gone. */
 int leases_drop(struct networks *networks, const char *network, struct error *err);
 
+/* What people call the instance: the first of its names, else the start of its id. Returns `text`. */
+#define LEASE_NAME 256
+const char *lease_name(const struct lease *lease, char text[static LEASE_NAME]);
+
 struct lease *leases_find(const struct leases *leases, const char *instance);
 /* Appends; lease->ports is taken over. */
 int leases_add(struct leases *leases, const struct lease *lease, struct error *err);

@@ -55,12 +55,9 @@ static int refuse_removal(const char *name, const struct leases *leases, struct 
 {
         _cleanup_text_ struct text text = { 0 };
         for (size_t i = 0; i < leases->count; i++) {
-                const struct lease *lease = &leases->entries[i];
+                char instance[LEASE_NAME];
                 text_append(&text, i ? ", " : "");
-                if (*lease->names)
-                        text_printf(&text, "%.*s", (int)strcspn(lease->names, " "), lease->names);
-                else
-                        text_printf(&text, "%.12s", lease->instance);
+                text_append(&text, lease_name(&leases->entries[i], instance));
         }
         return error_set(err, -EBUSY, "the network %s is in use by %s; `onggi network rm --force` detaches them", name,
                          text_failed(&text) ? "instances" : text.data);

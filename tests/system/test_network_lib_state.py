@@ -111,11 +111,12 @@ def test_a_port_that_a_program_of_the_host_has_is_refused_by_name(network, proto
 
 def test_a_port_that_another_instance_publishes_is_refused_with_its_name(network):
     network.ok("create", "second")
-    network.start("first", ports=["8080-8085:80-85"])
+    network.start("f" * 64, names=["first", "alias"], ports=["8080-8085:80-85"])
     network.ok("make", "b")
-    assert "first" in network.refuses(*network.attach_words("b", "second", ports=["127.0.0.1:8083:80"]))
+    said = network.refuses(*network.attach_words("b", "second", ports=["127.0.0.1:8083:80"]))
+    assert "port 127.0.0.1:8083/tcp is in use: first publishes it" in said
     network.attach("b", "second", ports=["8083:80/udp"])
-    network.ok("release", "first")
+    network.ok("release", "f" * 64)
     network.start("c", ports=["8083:80"])
 
 
