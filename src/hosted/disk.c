@@ -147,6 +147,7 @@ static void *serve_queue(void *context)
         struct disk_queue *queue = context;
         struct disk *disk = queue->disk;
         uint64_t count;
+        vmm_confine_thread(disk->vmm, JAIL_DISK);
         while (!__atomic_load_n(&disk->ending, __ATOMIC_ACQUIRE))
                 if (read(disk->doorbells[queue->index].fd, &count, sizeof(count)) == sizeof(count))
                         serve(queue);
@@ -155,7 +156,7 @@ static void *serve_queue(void *context)
 
 /* ---- Making and ending it ---- */
 
-static int start_threads(struct disk *disk, struct error *err)
+int disk_start(struct disk *disk, struct error *err)
 {
         for (unsigned i = 0; i < disk->queue_count; i++) {
                 int r = thread_start(&disk->queues[i].thread, serve_queue, &disk->queues[i]);
@@ -217,9 +218,6 @@ int disk_open(struct vmm *vmm, const struct disk_settings *settings, struct disk
         r = machine_add_virtio(&vmm->machine, &disk->transport, &disk->block.device);
         if (r < 0)
                 return error_code(err, r, "there is no place for disk %s on the machine", settings->path);
-        r = start_threads(disk, err);
-        if (r < 0)
-                return r;
         *result = TAKE_PTR(disk);
         return 0;
 }

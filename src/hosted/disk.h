@@ -27,6 +27,8 @@ int disk_parse(const char *text, unsigned cpus, struct disk_settings *settings, 
 
 /* Opens the file and puts the disk on the machine; the guest must not run yet. */
 int disk_open(struct vmm *vmm, const struct disk_settings *settings, struct disk **disk, struct error *err);
+/* Starts its threads: in the jail, before the processors. */
+int disk_start(struct disk *disk, struct error *err);
 /* Ends its threads; what was under way is finished. The processors have stopped. */
 void disk_close(struct disk *disk);
 

@@ -2,6 +2,7 @@
 /*
  * onggi-vmm: runs one virtual machine in this process. Called by onggi; a person can call it too.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,8 @@ static const struct option_spec options[] = {
           "a network card on a tap device; may be given more than once" },
         { "vsock", 0, OPTION_STRING, offsetof(struct vmm_settings, socket), "PATH",
           "streams to and from the guest: PATH for its ports, PATH_N for port N of the host" },
+        { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,
+          "keep privileges, files and system calls: for debugging" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
           "print exits by reason at the end" },
         { 0 },
@@ -35,6 +38,7 @@ int main(int argc, char **argv)
         struct vmm_settings settings = { .engine = &kvm_engine, .cpus = 1, .memory = 256 << 20 };
         struct error err = { 0 };
         int operands;
+        mallopt(M_ARENA_MAX, 1); /* threads allocate nothing that would be worth a heap each */
         int r = options_parse(tables, false, argc, argv, &settings, &operands, &err);
         if (r == 1) {
                 puts("usage: onggi-vmm --kernel FILE [OPTIONS]\n\nRuns one virtual machine in this process.\n");

@@ -41,6 +41,7 @@ static void *run(void *context)
 {
         struct processor *processor = context;
         struct engine_exit exit;
+        vmm_confine_thread(processor->vmm, JAIL_PROCESSOR);
         do
                 processor->vmm->operations->run(processor->vcpu, &exit);
         while (answer(processor, &exit));

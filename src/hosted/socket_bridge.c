@@ -348,6 +348,24 @@ static int listen_at(struct socket_bridge *bridge, const char *path, struct erro
         return 0;
 }
 
+static const char *name_of(const struct socket_bridge *bridge)
+{
+        const char *slash = strrchr(bridge->path, '/');
+        return slash ? slash + 1 : bridge->path;
+}
+
+char *socket_bridge_folder(const struct socket_bridge *bridge)
+{
+        int length = (int)(name_of(bridge) - bridge->path);
+        return length ? text_format("%.*s", length, bridge->path) : strdup(".");
+}
+
+void socket_bridge_root_changed(struct socket_bridge *bridge)
+{
+        const char *name = name_of(bridge);
+        memmove(bridge->path, name, strlen(name) + 1); /* the root is the working directory, too */
+}
+
 void socket_bridge_close(struct socket_bridge *bridge)
 {
         while (bridge->peers)

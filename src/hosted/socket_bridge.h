@@ -15,5 +15,8 @@ struct socket_bridge;
 
 /* Listens at `path`; a socket that a dead process left there is replaced, anything else is not. */
 int socket_bridge_open(struct vmm *vmm, const char *path, struct socket_bridge **bridge, struct error *err);
+/* The folder of PATH and PATH_N, to be freed; and: it has become the root of this process. */
+char *socket_bridge_folder(const struct socket_bridge *bridge);
+void socket_bridge_root_changed(struct socket_bridge *bridge);
 /* The processors have stopped. Removes PATH. */
 void socket_bridge_close(struct socket_bridge *bridge);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "hosted/disk.h"
+#include "hosted/memory_return.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 
@@ -33,4 +34,6 @@ void statistics_print(const struct vmm *vmm)
                 disk_print_statistics(vmm->disks[i]);
         for (unsigned i = 0; i < vmm->tap_count; i++)
                 tap_print_statistics(vmm->taps[i]);
+        if (vmm->memory)
+                memory_return_print_statistics(vmm->memory);
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
+#include "hosted/memory_return.h"
 #include "hosted/socket_bridge.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
@@ -218,6 +220,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
                 r = open_taps(vmm, settings, err);
         if (!r)
                 r = entropy_source_open(vmm, &vmm->entropy, err);
+        if (!r)
+                r = memory_return_open(vmm, &vmm->memory, err);
         if (!r && settings->socket)
                 r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
         if (!r)
@@ -242,6 +246,8 @@ static void tear_down(struct vmm *vmm)
         free(vmm->taps);
         if (vmm->sockets)
                 socket_bridge_close(vmm->sockets);
+        if (vmm->memory)
+                memory_return_close(vmm->memory);
         if (vmm->entropy)
                 entropy_source_close(vmm->entropy);
         if (vmm->engine)
@@ -266,6 +272,40 @@ static void serve(struct vmm *vmm)
         }
 }
 
+void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind)
+{
+        int r = vmm->jailed ? jail_confine(kind) : 0;
+        if (r < 0) {
+                /* A thread cannot hand an error to main(), and what it would do without a jail is run a guest. */
+                fprintf(stderr, "onggi-vmm: cannot confine a thread: %s\n", strerror(-r));
+                _exit(EXIT_FAILURE);
+        }
+}
+
+/* The jail, and then everything that the guest has a hand in. */
+static int start(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
+{
+        vmm->jailed = !settings->no_jail;
+        if (vmm->jailed) {
+                _cleanup_free_ char *folder = vmm->sockets ? socket_bridge_folder(vmm->sockets) : NULL;
+                int r = jail_enter(folder, err);
+                if (r < 0)
+                        return r;
+                if (r && vmm->sockets)
+                        socket_bridge_root_changed(vmm->sockets);
+        }
+        for (unsigned i = 0; i < vmm->disk_count; i++) {
+                int r = disk_start(vmm->disks[i], err);
+                if (r < 0)
+                        return r;
+        }
+        int r = processors_start(vmm, err);
+        if (r < 0)
+                return r;
+        r = vmm->jailed ? jail_confine(JAIL_MAIN) : 0;
+        return r < 0 ? error_code(err, r, "cannot confine the process to its system calls") : 0;
+}
+
 int vmm_run(const struct vmm_settings *settings, struct error *err)
 {
         struct vmm vmm = { .operations = settings->engine, .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -275,7 +315,7 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
                                  settings->cpus);
         int r = set_up(&vmm, settings, err);
         if (!r)
-                r = processors_start(&vmm, err);
+                r = start(&vmm, settings, err);
         if (!r)
                 serve(&vmm);
         processors_stop(&vmm);

@@ -22,6 +22,7 @@ struct vmm_settings {
         char **networks; /* each as tap_parse() has it */
         const char *socket; /* where socket_bridge.h listens; NULL: the guest has no vsock */
         const char *kernel, *initrd, *append;
+        bool no_jail;    /* keep privileges and files: for debuggers and tracers */
         bool statistics; /* exits by reason and device, on stderr at the end */
 };
 

@@ -13,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "hosted/event_loop.h"
+#include "hosted/jail.h"
 #include "hosted/vmm.h"
 #include "machine/machine.h"
 
@@ -43,6 +44,7 @@ struct console {
 
 struct disk;
 struct entropy_source;
+struct memory_return;
 struct socket_bridge;
 struct tap;
 
@@ -54,6 +56,7 @@ struct vmm {
         struct event_loop loop;
         struct event_source wake;
         struct console console;
+        bool jailed;
         unsigned processor_count;
         struct processor *processors;
         struct doorbell *doorbells; /* all that the machine may ask for; fixed once the guest runs */
@@ -62,6 +65,7 @@ struct vmm {
         unsigned tap_count;
         struct tap **taps;
         struct entropy_source *entropy;
+        struct memory_return *memory;
         struct socket_bridge *sockets;
 
         /* Under the lock: how it ended. */
@@ -72,6 +76,9 @@ struct vmm {
 
 /* Brings the main loop out of its wait. Any thread. */
 void vmm_wake(struct vmm *vmm);
+
+/* First thing in each thread of the guest's: no way back, and no guest without it. */
+void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind);
 
 /* ---- Processors ---- */
 

@@ -70,6 +70,24 @@ for i in 1 2; do
 done
 """
 
+MEMORY_SCRIPT = """
+dd if=/dev/zero of=/tmp/large bs=1M count=80 2>/dev/null
+sleep 2
+rm /tmp/large
+sleep 6
+"""
+
+# The largest and the last size of onggi-vmm in memory, in KiB, once a second.
+MEMORY_HOST = """
+(most=0; while sleep 1; do
+    now=$(grep VmRSS /proc/$(pidof onggi-vmm)/status 2>/dev/null | tr -dc 0-9)
+    [ -n "$now" ] || continue
+    for task in /proc/$(pidof onggi-vmm)/task/*; do echo "thread $(grep -h -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' $task/status | tr -d '\\n\\t ')"; done >/threads
+    ls -A /proc/$(pidof onggi-vmm)/root/ >/root-of-vmm
+    [ $now -le $most ] || most=$now; echo "$most $now" >/resident
+done) &
+"""
+
 PROCESSORS_SCRIPT = """
 echo "processors $(nproc) cores $(grep -m1 "cpu cores" /proc/cpuinfo) siblings $(grep -m1 siblings /proc/cpuinfo)"
 echo "numbers $(grep ^apicid /proc/cpuinfo | cut -d: -f2 | tr -d '\\n')"
@@ -114,6 +132,9 @@ def nested(tmp_path_factory):
     bench.guest("sockets", SOCKETS_SCRIPT, modules=("virtio_pci", "vmw_vsock_virtio_transport"), before=SOCKETS_HOST,
                 files={"talk": talk, "data": folder / "data"}, options=["--vsock", "/v"],
                 after="sleep 1; for i in 1 2; do head -n 1 /back$i; tail -n +2 /back$i | sha256sum; done; ls /v || true")
+    bench.guest("memory", MEMORY_SCRIPT, modules=("virtio_pci", "virtio_balloon"), before=MEMORY_HOST,
+                options=["--disk", "/erofs,ro"],
+                after="kill $!; echo resident $(cat /resident); cat /threads; echo root: $(cat /root-of-vmm) end")
     bench.guest("processors", PROCESSORS_SCRIPT, options=["--cpus", "3"])
     return bench.run()
 
@@ -169,6 +190,24 @@ def test_streams_go_both_ways_between_guest_and_host(nested):
     assert len(set(re.findall(r"^OK (\d+)$", outside, re.MULTILINE))) == 2, output
     assert "connect: Connection reset by peer" in inside                    # nobody listens at port 5999
     assert "/v: No such file" in outside                                    # nothing is left behind
+
+
+@pytest.mark.slow
+def test_memory_that_a_guest_frees_goes_back_to_the_host(nested):
+    status, output = nested["memory"]
+    assert status == 0, output
+    most, last = map(int, re.search(r"^resident (\d+) (\d+)", output, re.MULTILINE).groups())
+    assert most - last > 60 * 1024, output
+    assert int(re.search(r"^balloon: (\d+) bytes", output, re.MULTILINE).group(1)) > 60 << 20
+
+
+@pytest.mark.slow
+def test_the_process_has_given_up_what_it_does_not_need(nested):
+    output = nested["memory"][1]
+    threads = re.findall(r"^thread (.*)$", output, re.MULTILINE)
+    assert len(threads) == 3, output            # the main loop, a processor, a disk
+    assert set(threads) == {"CapEff:0000000000000000CapBnd:0000000000000000NoNewPrivs:1Seccomp:2"}
+    assert "root: end" in output                # an empty one
 
 
 @pytest.mark.slow

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hosted/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* ---- The file system ---- */
+
+/* A folder that nobody can find or fill: it has no name any more. */
+static int open_empty_folder(struct error *err)
+{
+        char path[] = "/tmp/onggi-vmm-XXXXXX";
+        if (!mkdtemp(path))
+                return error_errno(err, "cannot make an empty root");
+        int fd = open(path, O_DIRECTORY | O_PATH | O_CLOEXEC);
+        int saved = errno;
+        rmdir(path);
+        errno = saved;
+        return fd < 0 ? error_errno(err, "cannot open an empty root") : fd;
+}
+
+static int change_root(const char *folder, struct error *err)
+{
+        _cleanup_close_ int fd = folder ? open(folder, O_DIRECTORY | O_PATH | O_CLOEXEC) : open_empty_folder(err);
+        if (fd < 0)
+                return folder ? error_errno(err, "cannot open %s", folder) : fd;
+        if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 && errno != EPERM)
+                return error_errno(err, "cannot leave the host's namespaces");
+        if (fchdir(fd) < 0 || chroot(".") < 0)
+                return error_errno(err, "cannot change the root");
+        return 0;
+}
+
+/* No file is opened from here on, whatever its path: landlock(7). Kernels without it have nothing to set. */
+static int lock_files(struct error *err)
+{
+        struct landlock_ruleset_attr attributes = {
+                .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
+                                     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                                     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+                                     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                                     LANDLOCK_ACCESS_FS_MAKE_SYM,
+        };
+        _cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
+        if (rules < 0)
+                return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? 0 : error_errno(err, "Landlock");
+        if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+                return error_errno(err, "cannot lock the file system away");
+        return 0;
+}
+
+/* ---- Privileges ---- */
+
+static int drop_capabilities(struct error *err)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+        /* The bounding set first, which needs a capability; an ordinary user has none to lose. */
+        for (int i = 0; i <= CAP_LAST_CAP; i++)
+                prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+        if (syscall(SYS_capset, &header, none) < 0)
+                return error_errno(err, "cannot drop capabilities");
+        return 0;
+}
+
+int jail_enter(const char *folder, struct error *err)
+{
+        bool root = !geteuid();
+        int r = root ? change_root(folder, err) : 0;
+        if (!r)
+                r = drop_capabilities(err);
+        if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                r = error_errno(err, "cannot give up new privileges");
+        if (!r)
+                r = lock_files(err);
+        return r < 0 ? r : root;
+}
+
+/* ---- System calls: seccomp(2) ---- */
+
+/* What the C library needs in any thread: memory, locks, the end. */
+static const int calls_of_all[] = {
+        SYS_read, SYS_write, SYS_close, SYS_futex, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_clock_gettime,
+        SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit, SYS_exit_group, SYS_sched_yield,
+        SYS_time, SYS_sched_getaffinity,
+};
+
+/* What device models and their back ends do, in whichever thread met the guest's access. */
+static const int calls_of_devices[] = {
+        SYS_writev, SYS_epoll_ctl, SYS_getrandom, SYS_socket, SYS_connect, SYS_sendto, SYS_sendmsg, SYS_recvfrom, SYS_shutdown,
+        SYS_mremap, SYS_getpid,
+};
+
+static const int calls_of_disks[] = { SYS_preadv, SYS_pwritev2, SYS_pwrite64, SYS_fdatasync, SYS_fallocate };
+
+static const int calls_of_main[] = {
+        SYS_epoll_wait, SYS_accept4, SYS_unlink, SYS_tgkill, SYS_gettid, SYS_newfstatat, SYS_rt_sigaction, SYS_lseek,
+};
+
+static const uint32_t ioctls_of_machines[] = {
+        KVM_RUN, KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS, TUNSETOFFLOAD,
+};
+
+static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };
+
+#define LIST(array) { array, ARRAY_SIZE(array) }
+
+static const struct {
+        struct {
+                const int *calls;
+                size_t count;
+        } lists[3];
+        struct {
+                const uint32_t *requests;
+                size_t count;
+        } ioctls;
+} kinds[JAIL_THREADS] = {
+        [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, LIST(ioctls_of_machines) },
+        [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, LIST(ioctls_of_disks) },
+        [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main) }, LIST(ioctls_of_machines) },
+};
+
+#define PROGRAM_MAX 128
+
+struct program {
+        struct sock_filter code[PROGRAM_MAX];
+        unsigned short length;
+};
+
+static void put(struct program *program, struct sock_filter instruction)
+{
+        program->code[program->length++] = instruction;
+}
+
+/* If the word in hand is `value`, the call is allowed. */
+static void allow(struct program *program, uint32_t value)
+{
+        put(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1));
+        put(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
+static void load(struct program *program, size_t offset)
+{
+        put(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+int jail_confine(enum jail_thread kind)
+{
+        static const struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+        struct program program = { .length = 0 };
+        load(&program, offsetof(struct seccomp_data, arch));
+        put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
+        put(&program, kill);
+        load(&program, offsetof(struct seccomp_data, nr));
+        for (size_t i = 0; i < ARRAY_SIZE(kinds[kind].lists); i++)
+                for (size_t j = 0; j < kinds[kind].lists[i].count; j++)
+                        allow(&program, (uint32_t)kinds[kind].lists[i].calls[j]);
+        put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0));
+        put(&program, kill);
+        load(&program, offsetof(struct seccomp_data, args[1])); /* requests have 32 bits, in the low half */
+        for (size_t i = 0; i < kinds[kind].ioctls.count; i++)
+                allow(&program, kinds[kind].ioctls.requests[i]);
+        put(&program, kill);
+        const struct sock_fprog filter = { .len = program.length, .filter = program.code };
+        return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? -errno : 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hosted/memory_return.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "hosted/vmm_private.h"
+#include "machine/virtio/balloon.h"
+
+#define QUEUES 3
+
+struct memory_return {
+        struct virtio_balloon balloon;
+        struct virtio_transport transport;
+        struct doorbell doorbells[QUEUES];
+};
+
+static void release(void *owner, void *bytes, uint64_t length)
+{
+        (void)owner;
+        madvise(bytes, length, MADV_DONTNEED);
+}
+
+void memory_return_close(struct memory_return *memory)
+{
+        doorbells_close(memory->doorbells, QUEUES);
+        free(memory);
+}
+
+DEFINE_CLEANUP(memory_return, struct memory_return, memory_return_close)
+
+int memory_return_open(struct vmm *vmm, struct memory_return **result, struct error *err)
+{
+        _cleanup_(memory_return) struct memory_return *memory = calloc(1, sizeof(*memory));
+        if (!memory)
+                return error_memory(err);
+        for (unsigned i = 0; i < QUEUES; i++)
+                memory->doorbells[i].fd = -1;
+        virtio_balloon_init(&memory->balloon, &(struct balloon_backend){ .release = release });
+        int r = doorbells_open(vmm, &memory->transport, QUEUES, memory->doorbells, err);
+        if (!r)
+                r = doorbells_serve(vmm, memory->doorbells, QUEUES, err);
+        if (r < 0)
+                return r;
+        r = machine_add_virtio(&vmm->machine, &memory->transport, &memory->balloon.device);
+        if (r < 0)
+                return error_code(err, r, "there is no place for a balloon on the machine");
+        *result = TAKE_PTR(memory);
+        return 0;
+}
+
+void memory_return_print_statistics(const struct memory_return *memory)
+{
+        fprintf(stderr, "balloon: %" PRIu64 " bytes given back\n", memory->balloon.released);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory that goes back to this host: the balloon's other end. What the guest reports as free is given back at once and comes
+ * again, as zeros, when the guest touches it.
+ */
+#pragma once
+
+#include "base/error.h"
+
+struct vmm;
+struct memory_return;
+
+int memory_return_open(struct vmm *vmm, struct memory_return **result, struct error *err);
+void memory_return_close(struct memory_return *memory);
+
+void memory_return_print_statistics(const struct memory_return *memory);
