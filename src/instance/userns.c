@@ -129,13 +129,19 @@ static void forget_arguments(void)
                 memcpy((void *)(uintptr_t)bounds[0], title, sizeof(title));
 }
 
-/* Never returns: waits in the new namespaces, with nothing of the caller's open, until somebody ends it. */
-static void hold(void)
+/*
+ * Never returns: waits in the new namespaces, with nothing of the caller's open, until somebody ends it. But a holder
+ * that its maker died too early to remember would be found by nobody: it ends with the maker.
+ */
+static void hold(int remembered)
 {
+        char byte;
         forget_arguments();
         int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd < 3 && null >= 0; fd++)
                 dup2(null, fd);
+        if (read(remembered, &byte, 1) != 1)
+                _exit(1);
         descriptors_close_from(3);
         prctl(PR_SET_NAME, "onggi-userns");
         setsid();
@@ -156,7 +162,7 @@ static int rejoin(int monitor, const char *root)
         return umount2(root, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT ? -errno : 0;
 }
 
-static void run_later_holder(int ready, int monitor, const char *root)
+static void run_later_holder(int ready, int go, int monitor, const char *root)
 {
         int r = rejoin(monitor, root);
         if (!r && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
@@ -164,7 +170,7 @@ static void run_later_holder(int ready, int monitor, const char *root)
         char byte = (char)-r;
         if (write(ready, &byte, 1) != 1 || byte)
                 _exit(1);
-        hold();
+        hold(go);
 }
 
 static void run_holder(int ready, int go)
@@ -182,7 +188,7 @@ static void run_holder(int ready, int go)
                 byte = 0;
         if (write(ready, &byte, 1) != 1 || byte)
                 _exit(1);
-        hold();
+        hold(go);
 }
 
 /* One byte from the holder: the errno of its step. */
@@ -200,7 +206,8 @@ static int await_step(int ready, const char *what, struct error *err)
         return error_code(err, -byte, "%s (does the host allow user namespaces? `onggi doctor` tells)", what);
 }
 
-static int start_holder(pid_t *pid, struct error *err)
+/* Both give the holder's number and a pipe: it stays once a byte was written there. */
+static int start_holder(pid_t *pid, int *remembered, struct error *err)
 {
         int ready[2], go[2];
         if (pipe2(ready, O_CLOEXEC) < 0)
@@ -236,20 +243,26 @@ static int start_holder(pid_t *pid, struct error *err)
                 return r;
         }
         *pid = child;
+        *remembered = TAKE_FD(go_out);
         return 0;
 }
 
-static int start_later_holder(int monitor, const char *root, pid_t *pid, struct error *err)
+static int start_later_holder(int monitor, const char *root, pid_t *pid, int *remembered, struct error *err)
 {
-        int ready[2];
+        int ready[2], go[2];
         if (pipe2(ready, O_CLOEXEC) < 0)
                 return error_errno(err, "cannot make a pipe");
         _cleanup_close_ int ready_in = ready[0], ready_out = ready[1];
+        if (pipe2(go, O_CLOEXEC) < 0)
+                return error_errno(err, "cannot make a pipe");
+        _cleanup_close_ int go_in = go[0], go_out = go[1];
         pid_t child = fork();
         if (child < 0)
                 return error_errno(err, "cannot start a process");
-        if (!child)
-                run_later_holder(ready_out, monitor, root);
+        if (!child) {
+                close(go_out);
+                run_later_holder(ready_out, go_in, monitor, root);
+        }
         close(TAKE_FD(ready_out));
         int r = await_step(ready_in, "cannot enter the user namespace of the running instances", err);
         if (r < 0) {
@@ -258,6 +271,7 @@ static int start_later_holder(int monitor, const char *root, pid_t *pid, struct 
                 return r;
         }
         *pid = child;
+        *remembered = TAKE_FD(go_out);
         return 0;
 }
 
@@ -346,11 +360,15 @@ static int find_or_start_holder(const char *path, int state, struct error *err)
 
         _cleanup_free_ char *root = NULL;
         _cleanup_close_ int monitor = find_monitor(path, &root);
-        int r = monitor < 0 ? start_holder(&pid, err) : start_later_holder(monitor, root, &pid, err);
+        _cleanup_close_ int remembered = -1;
+        int r = monitor < 0 ? start_holder(&pid, &remembered, err)
+                            : start_later_holder(monitor, root, &pid, &remembered, err);
         if (r < 0)
                 return r;
         test_point("userns.holder.started");
         r = remember_holder(state, pid, err);
+        if (!r && write(remembered, "", 1) != 1)
+                r = error_errno(err, "cannot tell the process that holds the user namespace to stay");
         if (r < 0) {
                 kill(pid, SIGKILL);
                 waitpid(pid, NULL, 0);
