@@ -132,6 +132,8 @@ static int take_terminal(struct execution *execution)
         struct cmsghdr *header =
                 connection < 0 || recvmsg(connection, &packet, MSG_CMSG_CLOEXEC) < 0 ? NULL : CMSG_FIRSTHDR(&packet);
         close(TAKE_FD(execution->console));
+        /* Now, not at the end: this command may be killed meanwhile. */
+        unlinkat(execution->run_folder, execution->console_name, 0);
         if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
                 return -EPROTO;
         memcpy(&execution->master, CMSG_DATA(header), sizeof(int));
