@@ -169,7 +169,7 @@ struct remove_options {
 
 static const struct option_spec remove_option_table[] = {
         { "force", 'f', OPTION_FLAG, offsetof(struct remove_options, force), NULL,
-          "take the names of an image that an instance uses, or that has several" },
+          "take the names of an image that an instance uses, or that has several; one that is gone is no failure" },
         { 0 },
 };
 static const struct option_spec *const remove_tables[] = { remove_option_table, NULL };
@@ -179,6 +179,10 @@ static int remove_one(struct call *call, const char *name, void *context, struct
         (void)call;
         const struct remove_options *options = context;
         int r = store_untag(options->store, name, options->force, err);
+        if (r == -ENOENT && options->force) {
+                report(err);
+                return 0;
+        }
         if (!r)
                 printf("Untagged: %s\n", name);
         return r;

@@ -177,7 +177,6 @@ const struct command command_start = {
                        "    onggi start --all --filter should-start-on-boot=true",
         .max = OPERANDS_MAX,
         .operands = OPERAND_INSTANCE,
-        .failure_status = STATUS_RUN_FAILED,
         .options = start_tables,
         .options_size = sizeof(struct attach_options),
         .prepare = prepare,

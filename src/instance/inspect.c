@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "instance/disk_usage.h"
 #include "instance/folder.h"
+#include "instance/inspect.h"
 #include "instance/instance.h"
 #include "instance/mount_setting.h"
 #include "instance/network_setting.h"
@@ -21,11 +22,6 @@ static const char *text_of(const json_t *object, const char *key, const char *ot
 {
         const char *value = json_string_value(json_object_get(object, key));
         return value && *value ? value : otherwise;
-}
-
-static json_t *list_or_null(char *const *list)
-{
-        return list ? spec_strings((const char *const *)list) : json_null();
 }
 
 static json_t *state_of(const struct instance *instance)
@@ -47,18 +43,6 @@ static json_t *state_of(const struct instance *instance)
         return state;
 }
 
-static json_t *labels_of(const struct instance_settings *settings)
-{
-        json_t *object = json_object();
-        for (char *const *label = settings->labels; label && *label; label++) {
-                const char *value = strchr(*label, '=');
-                _cleanup_free_ char *key = value ? strndup(*label, (size_t)(value - *label)) : strdup(*label);
-                if (key)
-                        json_object_set_new(object, key, json_string(value ? value + 1 : ""));
-        }
-        return object;
-}
-
 static json_t *health_check_of(const struct instance_settings *settings)
 {
         if (settings->no_healthcheck || (!settings->health_command && !settings->health_test))
@@ -70,14 +54,26 @@ static json_t *health_check_of(const struct instance_settings *settings)
                          (json_int_t)settings->health_start_period, "Retries", (json_int_t)settings->health_retries);
 }
 
-static json_t *set_of(char *const *list)
+static void expose(json_t *object, const struct published_port *port)
+{
+        for (unsigned i = 0; i < port->count; i++) {
+                char key[16];
+                snprintf(key, sizeof(key), "%u/%s", port->container + i, port->udp ? "udp" : "tcp");
+                json_object_set_new(object, key, json_object());
+        }
+}
+
+/* Those that the image or --expose names, and those that are published. */
+static json_t *exposed_of(const struct instance_settings *settings)
 {
         json_t *object = json_object();
-        for (; list && *list; list++) {
-                _cleanup_free_ char *key = strchr(*list, '/') ? strdup(*list) : text_format("%s/tcp", *list);
-                if (key)
-                        json_object_set_new(object, key, json_object());
-        }
+        char *const *const lists[] = { settings->expose, settings->ports };
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                for (char *const *text = lists[i]; text && *text; text++) {
+                        struct published_port port;
+                        if (!published_port_parse(*text, &port, NULL))
+                                expose(object, &port);
+                }
         return object;
 }
 
@@ -88,11 +84,11 @@ static json_t *config_of(const struct instance *instance, const struct instance_
                                    hostname, "Domainname",
                                    settings->domainname ? settings->domainname : "", "User",
                                    settings->user ? settings->user : "", "Tty", settings->tty, "OpenStdin",
-                                   settings->interactive, "Env", list_or_null(settings->environment), "Cmd",
-                                   list_or_null(settings->command), "Entrypoint", list_or_null(settings->entrypoint),
+                                   settings->interactive, "Env", inspect_list(settings->environment), "Cmd",
+                                   inspect_list(settings->command), "Entrypoint", inspect_list(settings->entrypoint),
                                    "Image", settings->image ? settings->image : "", "WorkingDir",
-                                   settings->workdir ? settings->workdir : "", "Labels", labels_of(settings),
-                                   "ExposedPorts", set_of(settings->expose));
+                                   settings->workdir ? settings->workdir : "", "Labels", inspect_map(settings->labels),
+                                   "ExposedPorts", exposed_of(settings));
         if (!config)
                 return NULL;
         if (settings->stop_signal)
@@ -103,15 +99,6 @@ static json_t *config_of(const struct instance *instance, const struct instance_
         if (check)
                 json_object_set_new(config, "Healthcheck", check);
         return config;
-}
-
-static json_t *restart_of(const struct instance_settings *settings)
-{
-        struct restart_policy policy = { 0 };
-        restart_policy_parse(settings->restart, &policy, NULL);
-        const char *text = settings->restart ? settings->restart : "no";
-        _cleanup_free_ char *name = strndup(text, strcspn(text, ":"));
-        return json_pack("{s:s*, s:I}", "Name", name, "MaximumRetryCount", (json_int_t)policy.tries);
 }
 
 static json_t *bindings_of(const json_t *ports)
@@ -125,51 +112,10 @@ static json_t *bindings_of(const json_t *ports)
                         list = json_object_get(object, inside);
                 char number[16];
                 snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(json_object_get(port, "host")));
-                json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", text_of(port, "host_address", ""),
+                json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", text_of(port, "host_address", "0.0.0.0"),
                                                       "HostPort", number));
         }
         return object;
-}
-
-static json_int_t limit(uint64_t value)
-{
-        return value == UINT64_MAX ? -1 : (json_int_t)value;
-}
-
-static json_t *host_config_of(const struct instance_settings *settings, const json_t *ports)
-{
-        uint64_t billionths = 0;
-        if (settings->cpus)
-                cpus_parse(settings->cpus, &billionths, NULL);
-        const char *mode = list_length(settings->networks) ? settings->networks[0] : "default";
-        json_t *host = json_pack(
-                "{s:o, s:s, s:o, s:o, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}",
-                "Binds", list_or_null(settings->volumes), "NetworkMode", mode, "PortBindings", bindings_of(ports),
-                "RestartPolicy", restart_of(settings), "AutoRemove", settings->remove, "Privileged",
-                settings->privileged, "ReadonlyRootfs", settings->read_only, "Memory", limit(settings->memory),
-                "MemorySwap", limit(settings->memory_swap), "MemoryReservation", limit(settings->memory_reservation),
-                "NanoCpus", (json_int_t)billionths, "CpuShares", limit(settings->cpu_shares), "CpuPeriod",
-                limit(settings->cpu_period), "CpuQuota", limit(settings->cpu_quota), "PidsLimit",
-                (json_int_t)settings->pids_limit, "CpusetCpus", settings->cpuset_cpus ? settings->cpuset_cpus : "",
-                "CpusetMems", settings->cpuset_mems ? settings->cpuset_mems : "", "CapAdd",
-                list_or_null(settings->cap_add), "CapDrop", list_or_null(settings->cap_drop), "SecurityOpt",
-                list_or_null(settings->security_options));
-        if (!host)
-                return NULL;
-        json_object_set_new(host, "ShmSize", json_integer(settings->shm_size ? limit(settings->shm_size) : 64 << 20));
-        json_object_set_new(host, "Init", json_boolean(settings->init));
-        json_object_set_new(host, "Dns", list_or_null(settings->dns));
-        json_object_set_new(host, "ExtraHosts", list_or_null(settings->extra_hosts));
-        json_object_set_new(host, "Sysctls", list_or_null(settings->sysctls));
-        json_object_set_new(host, "Ulimits", list_or_null(settings->ulimits));
-        json_object_set_new(host, "OomScoreAdj", json_integer(settings->oom_score_adj));
-        json_object_set_new(host, "UsernsMode", json_string(settings->userns ? settings->userns : ""));
-        json_object_set_new(host, "PidMode", json_string(settings->pid_mode ? settings->pid_mode : ""));
-        json_object_set_new(host, "IpcMode", json_string(settings->ipc_mode ? settings->ipc_mode : "private"));
-        json_object_set_new(host, "LogConfig",
-                            json_pack("{s:s, s:o}", "Type", settings->log_driver ? settings->log_driver : "file",
-                                      "Config", list_or_null(settings->log_options)));
-        return host;
 }
 
 static json_t *mounts_of(const struct instance *instance, const struct instance_settings *settings)
@@ -213,20 +159,39 @@ static json_t *attachments_of(const struct instance *instance)
         return attachments;
 }
 
-static json_t *networks_of(const json_t *attachments, const json_t *ports)
+/* What `network ls` calls them; not known of one that was removed by force. */
+static void add_network_ids(const struct instance *instance, json_t *attached)
+{
+        struct networks *networks;
+        const struct host *host = instance->host;
+        const char *name;
+        json_t *entry;
+        if (!json_object_size(attached) || networks_open(host->root, host->state, host->rootless, &networks, NULL) < 0)
+                return;
+        json_object_foreach(attached, name, entry) {
+                json_t *network = NULL;
+                if (!network_inspect(networks, name, &network, NULL))
+                        json_object_set(entry, "NetworkID", json_object_get(network, "id"));
+                json_decref(network);
+        }
+        networks_close(networks);
+}
+
+static json_t *networks_of(const struct instance *instance, const json_t *attachments, const json_t *ports)
 {
         json_t *networks = json_object(), *attachment;
         size_t i;
         json_array_foreach(attachments, i, attachment) {
                 const char *name = text_of(attachment, "network", "");
                 json_object_set_new(networks, name,
-                                    json_pack("{s:s, s:I, s:s, s:s, s:s}", "IPAddress",
+                                    json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "NetworkID", "", "IPAddress",
                                               text_of(attachment, "address", ""), "IPPrefixLen",
                                               json_integer_value(json_object_get(attachment, "prefix")), "Gateway",
                                               text_of(attachment, "gateway", ""), "GlobalIPv6Address",
                                               text_of(attachment, "address6", ""), "MacAddress",
                                               text_of(attachment, "mac", "")));
         }
+        add_network_ids(instance, networks);
         const json_t *first = json_array_get(attachments, 0);
         return json_pack("{s:s, s:s, s:s, s:o, s:o}", "IPAddress", text_of(first, "address", ""), "Gateway",
                          text_of(first, "gateway", ""), "MacAddress", text_of(first, "mac", ""), "Ports",
@@ -270,9 +235,9 @@ static json_t *whole(struct instance *instance, const struct instance_settings *
                           spec_strings((const char *const *)(*path ? arguments + 1 : arguments)), "State",
                           state_of(instance), "Image", text_of(json_object_get(instance->config, "image"), "id", ""),
                           "Name", name, "RestartCount", json_integer_value(json_object_get(now, "restart_count")),
-                          "Driver", "overlay", "HostConfig", host_config_of(settings, ports), "Config",
+                          "Driver", "overlay", "HostConfig", inspect_host_config(settings), "Config",
                           config_of(instance, settings), "Mounts", mounts_of(instance, settings), "NetworkSettings",
-                          networks_of(attachments, ports));
+                          networks_of(instance, attachments, ports));
         json_decref(ports);
         const struct {
                 const char *key, *folder, *file;

@@ -150,3 +150,60 @@ def test_events_have_docker_fields_and_refuse_what_they_do_not_know(host):
     assert host.ok(*events("--format", "{{.Status}} {{.From}} {{.Scope}}")) == f"create {IMAGE} local"
     assert "nosuch" in host.refuses(*events("--format", "{{.nosuch}}"), status=1)
     assert "bogus" in host.refuses(*events("--filter", "bogus=1"), status=1)
+
+
+# ---- Options ----
+
+def test_one_stream_can_be_attached_alone(host):
+    words = (IMAGE, "sh", "-c", "echo out; echo err >&2")
+    done = host("run", "--rm", "--network", "none", "-a", "stdout", *words)
+    assert (done.stdout, done.stderr) == ("out\n", "")
+    done = host("run", "--rm", "--network", "none", "--attach", "stderr", *words)
+    assert (done.stdout, done.stderr) == ("", "err\n")
+    create(host, "-a", "stdin", "-a", "stdout", IMAGE)
+    assert "--attach" in host.refuses("run", "-a", "nosuch", *words, status=125)
+    assert "--detach" in host.refuses("run", "-d", "-a", "stdout", *words, status=125)
+
+
+def test_pull_platform_and_quiet_mean_what_they_can(host):
+    for words in (("--pull", "missing"), ("--pull", "never", "-q"), ("--platform", "linux"), ("--quiet",)):
+        create(host, *words, IMAGE)
+    assert "registries" in host.refuses("create", "--pull", "always", IMAGE, status=125)
+    assert "linux/mips" in host.refuses("run", "--platform", "linux/mips", IMAGE, "true", status=125)
+    assert "onggi/base" in host.refuses("run", "--pull", "never", "onggi/base", "true", status=125)
+
+
+def test_logs_tell_the_details_that_were_asked_for(host):
+    host("run", "--network", "none", "--name", "one", "--label", "tier=web", "-e", "A=1", "--log-opt", "labels=tier,no",
+         "--log-opt", "env=A", IMAGE, "echo", "hello")
+    assert host.ok("logs", "--details", "one") == "tier=web,A=1 hello"
+    assert host.ok("logs", "one") == "hello"
+
+
+def test_an_image_that_is_gone_is_no_failure_of_rmi_with_force(host):
+    assert "nosuch" in host("rmi", "-f", "nosuch").stderr
+    assert host("rmi", "-f", "nosuch").returncode == 0
+    host.refuses("rmi", "nosuch", status=1)
+
+
+# ---- inspect ----
+
+def test_inspect_tells_what_was_asked_for_in_docker_words(host):
+    create(host, "--name", "one", "-p", "127.0.0.1:18080:80", "-p", "9000-9001", "--expose", "53/udp", "--device", "/dev/null:/dev/zz:r",
+           "--device-read-bps", "/dev/null:1m", "--tmpfs", "/scratch:size=1m", "--group-add", "7", "--log-opt", "max-file=2", IMAGE)
+    instance, = host.json("inspect", "one")
+    assert sorted(instance["Config"]["ExposedPorts"]) == ["53/udp", "80/tcp", "9000/tcp", "9001/tcp"]
+    config = instance["HostConfig"]
+    assert config["PortBindings"]["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "18080"}]
+    assert config["PortBindings"]["9001/tcp"] == [{"HostIp": "", "HostPort": ""}]
+    assert config["Devices"] == [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/zz", "CgroupPermissions": "r"}]
+    assert config["BlkioDeviceReadBps"] == [{"Path": "/dev/null", "Rate": 1 << 20}] and config["BlkioDeviceWriteIOps"] == []
+    assert config["Tmpfs"] == {"/scratch": "size=1m"} and config["GroupAdd"] == ["7"] and config["CgroupParent"] == ""
+    assert config["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "2"}}
+
+
+def test_inspect_of_what_runs_names_its_network_by_id_and_the_hosts_address(host):
+    host.ok("run", "-d", "--name", "one", "-p", "18080:80", IMAGE, *SLEEP)
+    settings = host.json("inspect", "one")[0]["NetworkSettings"]
+    assert settings["Networks"]["default"]["NetworkID"] == host.ok("network", "ls", "-q", "--no-trunc", "--filter", "name=default")
+    assert settings["Ports"]["80/tcp"][0] == {"HostIp": "0.0.0.0", "HostPort": "18080"}
