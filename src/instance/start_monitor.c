@@ -70,6 +70,37 @@ static json_t *health_of(const struct instance_settings *settings)
                          (json_int_t)settings->health_start_interval, "retries", (json_int_t)settings->health_retries);
 }
 
+/* Of this process, where memory is counted: proc_pid_cgroup(5), "number:controllers:path". The caller's. */
+static char *own_memory_cgroup(void)
+{
+        _cleanup_free_ char *data = NULL;
+        if (file_read(AT_FDCWD, "/proc/self/cgroup", 65536, &data, NULL, NULL) < 0)
+                return NULL;
+        char *unified = NULL, *rest = data, *line;
+        while ((line = strsep(&rest, "\n"))) {
+                char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+                if (!path)
+                        continue;
+                *path++ = 0;
+                if (text_equal(controllers, ":memory"))
+                        return strdup(path);
+                if (text_equal(controllers, ":"))
+                        unified = path;
+        }
+        return unified ? strdup(unified) : NULL;
+}
+
+/* Where the runtime puts the instance: an ordinary user's are beside the group of the command. The caller's. */
+static char *cgroup_of(const struct start *start)
+{
+        const char *parent = start->settings.cgroup_parent ? start->settings.cgroup_parent : "/onggi";
+        _cleanup_free_ char *own = start->host->rootless ? own_memory_cgroup() : NULL;
+        char *slash = own ? strrchr(own, '/') : NULL;
+        if (slash)
+                *slash = 0;
+        return text_format("%s%s/%s", slash ? own : "", parent, start->instance->id);
+}
+
 static int write_orders(struct start *start, uint32_t hello, struct error *err)
 {
         const struct instance_settings *settings = &start->settings;
@@ -82,8 +113,7 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
         int signal = settings->stop_signal ? signal_from_name(settings->stop_signal) : SIGTERM;
         int64_t seconds = settings->stop_timeout >= 0 ? settings->stop_timeout : STOP_SECONDS;
         _cleanup_free_ char *finish = text_format("%s/onggi-finish", host->libexec);
-        _cleanup_free_ char *cgroup =
-                text_format("%s/%s", settings->cgroup_parent ? settings->cgroup_parent : "/onggi", start->instance->id);
+        _cleanup_free_ char *cgroup = cgroup_of(start);
         if (!finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
