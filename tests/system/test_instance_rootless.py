@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import archives
+from support import archives, private_host
 from support.images import device, file, folder as directory, write_tar
 from support.ordinary_user import SUB_FIRST, UID, own_folder
 from support.terminal import Terminal
@@ -28,6 +28,64 @@ SERVE = "mkdir -p /srv/www; echo it works > /srv/www/index.html; exec httpd -f -
 @pytest.fixture(name="user")
 def fixture_user(ordinary_user):
     return ordinary_user
+
+
+class Delegation:
+    """Control groups that are the user's, as a session of a host that delegates them; the tests move into one."""
+
+    def __init__(self):
+        self.points = [point for point, _, _ in private_host.cgroup_hierarchies()]
+        self.before = [self._own(point) for point in self.points]
+        for point in self.points:
+            self._prepare(Path(point))
+        self._move([f"{point}/user/session" for point in self.points])
+
+    @staticmethod
+    def _own(point):
+        """The group of this process: found where it is listed, for paths in /proc are relative to a namespace."""
+        for folder, _, _ in os.walk(point):
+            if str(os.getpid()) in Path(folder, "cgroup.procs").read_text().split():
+                return folder
+        raise AssertionError(f"this process is in no group below {point}")
+
+    @staticmethod
+    def _prepare(point):
+        above = point
+        for name in ("user", "user/session", "user/onggi"):
+            group = point / name
+            group.mkdir()
+            for setting in ("cpuset.cpus", "cpuset.mems"):
+                if (group / setting).exists() and "cpuset" in point.name:
+                    (group / setting).write_text((above / setting).read_text())
+            for path in (group, *group.iterdir()):
+                os.chown(path, UID, UID)
+            above = point / "user"
+
+    @staticmethod
+    def _move(groups):
+        for group in groups:
+            Path(group, "cgroup.procs").write_text(str(os.getpid()))
+
+    def end(self):
+        self._move(self.before)
+        for point in self.points:
+            for name in ("user/session", "user/onggi", "user"):
+                until(lambda: remove_folder(f"{point}/{name}"))
+
+
+def remove_folder(path):
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def delegated(private_host):  # pylint: disable=unused-argument
+    delegation = Delegation()
+    yield delegation
+    delegation.end()
 
 
 def outside(inside):
@@ -290,6 +348,28 @@ def test_what_needs_control_groups_says_so_and_the_rest_works(user):
     until(lambda: [line.split()[-1] for line in user.ok("top", "one").splitlines()[1:]] == ["1000", "2000"])
     user.ok("rm", "--force", "one")
     assert inner.wait(20) == 137
+
+
+@pytest.mark.skipif(Path("/sys/fs/cgroup/cgroup.controllers").exists(), reason="prepares groups of cgroup v1 only")
+def test_with_delegated_control_groups_limits_hold_and_are_counted(delegated, user):  # pylint: disable=unused-argument
+    start(user, "one", "--memory", "64m", "--pids-limit", "20", "--cpus", "0.5", IMAGE, "sleep", "1000")
+    group = Path("/sys/fs/cgroup/memory/user/onggi") / user.ok("inspect", "--format", "{{.Id}}", "one")
+    assert (group / "memory.limit_in_bytes").read_text() == f"{64 << 20}\n"
+    user.ok("update", "--memory", "100m", "one")
+    assert (group / "memory.limit_in_bytes").read_text() == f"{100 << 20}\n"
+    assert "/ 100MiB" in user.ok("stats", "--no-stream", "--format", "{{.MemUsage}}", "one")
+    user.ok("pause", "one")
+    assert state_of(user, "one")["Paused"]
+    user.ok("unpause", "one")
+    assert user.ok("exec", "one", "echo", "works") == "works"
+    user.ok("rm", "--force", "one")
+    assert not group.exists()
+
+
+def test_a_program_that_needs_more_memory_than_it_may_have_is_reported(delegated, user):  # pylint: disable=unused-argument
+    assert user("run", "--name", "one", "--network", "none", "--memory", "8m", IMAGE, "sh", "-c", "head -c 64m /dev/zero | tail; exit 137") \
+        .returncode == 137
+    assert state_of(user, "one")["OOMKilled"]
 
 
 # ---- The namespace that all commands share ----
