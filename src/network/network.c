@@ -104,7 +104,7 @@ int network_remove(struct networks *networks, const char *name, bool force, stru
         if (leases.count && !force)
                 return refuse_removal(name, &leases, err);
         while (!r && leases.count)
-                r = release_lease(networks, &network, &leases, &leases.entries[0], err);
+                r = detach_lease(networks, &network, &leases, &leases.entries[0], err);
         return r < 0 ? r : remove_network(networks, &network, err);
 }
 

@@ -156,9 +156,10 @@ static int close_way_out(struct networks *networks, const char *instance, struct
         return r < 0 || left ? r : pasta_end(networks, instance, err);
 }
 
-static int detach(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
-                  const char *instance, struct error *err)
+int detach_lease(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
+                 struct error *err)
 {
+        const char *instance = lease->instance;
         _cleanup_free_ char *veth = strdup(lease->veth), *hosts_file = strdup(lease->hosts_file),
                             *extra_hosts = strdup(lease->extra_hosts);
         if (!veth || !hosts_file || !extra_hosts)
@@ -187,7 +188,7 @@ int network_detach(struct networks *networks, const char *instance, const char *
         struct lease *lease = leases_find(&leases, instance);
         if (!lease)
                 return error_set(err, -ENOENT, "the instance %s is not on the network %s", instance, name);
-        return detach(networks, &network, &leases, lease, instance, err);
+        return detach_lease(networks, &network, &leases, lease, err);
 }
 
 static int rename_visitor(struct networks *networks, const struct network *network, struct leases *leases,

@@ -12,3 +12,10 @@
  */
 int release_lease(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
                   struct error *err);
+
+/*
+ * The same for an instance that goes on without the network: its interface goes at once, and its own file of names is
+ * written anew.
+ */
+int detach_lease(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
+                 struct error *err);

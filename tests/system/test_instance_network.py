@@ -91,3 +91,14 @@ def test_a_network_without_ipv6_promises_no_port_there(host):
 def test_an_ipv6_address_to_publish_on_is_refused_where_there_is_no_ipv6(host, address):
     said = host.refuses("run", "-d", "--name", "web", "-p", f"{address}:9100:80", "onggi/base", "sleep", "1000", status=125)
     assert "the network default has no IPv6" in said and "onggi network create --ipv6" in said
+
+
+def test_who_shares_a_network_sees_its_names_go_with_it(host):
+    host.ok("network", "create", "n1")
+    run(host, "owner", "--network", "n1")
+    run(host, "sharer", "--network", "container:owner")
+    address = host.ok("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "owner")
+    assert address in host.ok("exec", "sharer", "cat", "/etc/hosts")
+    host.ok("network", "rm", "--force", "n1")
+    for name in ("owner", "sharer"):
+        assert address not in host.ok("exec", name, "cat", "/etc/hosts")

@@ -91,6 +91,17 @@ def test_names_end_at_the_network(network):
     assert not {"a", "b", "both"} & hosts_of(network, "both").keys()
 
 
+def test_a_network_that_is_removed_takes_its_names_with_it(network):
+    network.ok("create", "first")
+    network.ok("create", "second")
+    network.start("a", "first")
+    network.start("b", "first")
+    second = network.attach("b", "second")
+    network.ok("rm", "first", "force=yes")
+    assert not {"a", "b"} & hosts_of(network, "a").keys()
+    assert hosts_of(network, "b")["b"] == [second["address"]] and "a" not in hosts_of(network, "b")
+
+
 @pytest.mark.parametrize("name", ["a b", "a\nb", "a#b", "ä"])
 def test_a_name_that_cannot_stand_in_a_hosts_file_is_refused(network, name):
     network.ok("make", "x")
