@@ -307,14 +307,14 @@ enum container_status state_status(const struct state *state)
         _cleanup_close_ int process = state_process(state);
         if (process < 0)
                 return CONTAINER_STOPPED;
-        if (waits_at_gate(state))
-                return CONTAINER_CREATED;
-
         struct cgroup *cgroup = NULL;
         bool frozen = state->cgroup && !cgroup_load(state->cgroup, &cgroup, NULL) && cgroup_is_frozen(cgroup);
         if (cgroup)
                 cgroup_free(cgroup);
-        return frozen ? CONTAINER_PAUSED : CONTAINER_RUNNING;
+        /* Frozen first: whoever lets go a frozen process waits for it with the lock that resume needs. */
+        if (frozen)
+                return CONTAINER_PAUSED;
+        return waits_at_gate(state) ? CONTAINER_CREATED : CONTAINER_RUNNING;
 }
 
 json_t *state_document(const struct state *state, enum container_status status, pid_t pid)

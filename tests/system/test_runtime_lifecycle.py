@@ -317,3 +317,14 @@ def test_hundred_containers_at_once_end_with_nothing_lost(runtime, bundle, uniqu
         processes = [runtime.popen("run", "--bundle", made, name) for name in names[batch:batch + 20]]
         assert [process.wait(60) for process in processes] == [0] * 20
     assert runtime.json("list", "-f", "json") == []
+
+
+def test_a_container_that_was_paused_before_its_start_is_not_started_but_resumed(runtime, bundle, unique):
+    name = unique()
+    runtime.ok("create", "--bundle", bundle("sleep", "1000"), name, stdout=None, stderr=None)
+    runtime.ok("pause", name)
+    assert runtime.state(name)["status"] == "paused"
+    assert "it is paused, not created" in runtime.refuses("start", name)
+    runtime.ok("resume", name)
+    assert runtime.state(name)["status"] == "created"
+    runtime.ok("start", name)
