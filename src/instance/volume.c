@@ -31,7 +31,7 @@ bool volume_name_valid(const char *name)
 static int open_volumes(struct host *host, struct error *err)
 {
         _cleanup_free_ char *path = text_format("%s/volumes", host->root);
-        return path ? directory_make(path, 0711, err) : error_memory(err);
+        return path ? directory_make(path, 0700, err) : error_memory(err);
 }
 
 static char *data_path(struct host *host, const char *name)

@@ -254,6 +254,13 @@ def test_a_new_volume_starts_with_what_the_image_has(host):
     host.ok("volume", "rm", "data")
 
 
+def test_what_is_in_a_volume_is_closed_to_other_users_of_the_host(host, tmp_path):
+    """CVE-2021-41091: a set-user-ID program of a container's root must not be within their reach, whatever was made first."""
+    root = tmp_path / "new"
+    host.ok("--root", root, "volume", "create", "data")
+    assert (root / "volumes").stat().st_mode & 0o077 == 0
+
+
 def test_an_anonymous_volume_goes_with_its_instance(host):
     host.ok("run", "--rm", "--network", "none", "-v", "/scratch", IMAGE, "touch", "/scratch/x")
     assert not host.ok("volume", "ls", "-q")
