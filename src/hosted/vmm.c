@@ -205,7 +205,8 @@ static int open_loop(struct vmm *vmm, struct error *err)
         r = event_loop_add(&vmm->loop, &vmm->wake, EPOLLIN);
         if (r < 0)
                 return error_code(err, r, "cannot wait for events");
-        return console_open(vmm, err);
+        r = stop_signals_open(vmm, err);
+        return r < 0 ? r : console_open(vmm, err);
 }
 
 static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
@@ -253,6 +254,8 @@ static void tear_down(struct vmm *vmm)
         if (vmm->engine)
                 vmm->operations->close(vmm->engine);
         guest_ram_unmap(&vmm->machine.memory);
+        if (vmm->signals.fd >= 0)
+                close(vmm->signals.fd);
         if (vmm->wake.fd >= 0)
                 close(vmm->wake.fd);
         event_loop_close(&vmm->loop);
@@ -309,7 +312,7 @@ static int start(struct vmm *vmm, const struct vmm_settings *settings, struct er
 int vmm_run(const struct vmm_settings *settings, struct error *err)
 {
         struct vmm vmm = { .operations = settings->engine, .lock = PTHREAD_MUTEX_INITIALIZER };
-        vmm.wake.fd = vmm.loop.epoll = -1;
+        vmm.wake.fd = vmm.signals.fd = vmm.loop.epoll = -1;
         if (settings->cpus < 1 || settings->cpus > VMM_CPUS_MAX)
                 return error_set(err, -EINVAL, "a virtual machine has 1 to %d CPUs, not %" PRIi64, VMM_CPUS_MAX,
                                  settings->cpus);

@@ -54,7 +54,8 @@ struct vmm {
         struct machine machine;
         pthread_mutex_t lock;
         struct event_loop loop;
-        struct event_source wake;
+        struct event_source wake, signals;
+        bool pressed; /* the power button, by a signal */
         struct console console;
         bool jailed;
         unsigned processor_count;
@@ -105,6 +106,11 @@ void host_doorbell(void *context, struct virtio_transport *transport, unsigned q
 int console_open(struct vmm *vmm, struct error *err);
 /* Moves input to the guest as far as there is room; asks for more when there will be. */
 void console_serve(struct vmm *vmm);
+
+/* ---- Signals ---- */
+
+/* From here on SIGTERM, SIGINT and SIGQUIT stop the guest and not the process. */
+int stop_signals_open(struct vmm *vmm, struct error *err);
 
 /* ---- Statistics ---- */
 
