@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "base/text.h"
 
 #define SUB_ID_FILE_MAX (1024 * 1024)
+#define ENTER_TRIES     5 /* each waits for the end of a process that ends */
 
 /* ---- Subordinate ids ---- */
 
@@ -378,16 +380,28 @@ static int find_or_start_holder(const char *path, int state, struct error *err)
         return holder < 0 ? error_code(err, holder, "the process that holds the user namespace") : holder;
 }
 
+/* -ESRCH: the holder, or the monitor that was to lead to its successor, is at its very end. */
+static int enter_once(const char *state, int state_fd, struct error *err)
+{
+        _cleanup_close_ int holder = find_or_start_holder(state, state_fd, err);
+        if (holder < 0)
+                return holder;
+        int r = join(holder, err);
+        struct pollfd end = { .fd = holder, .events = POLLIN };
+        if (r == -ESRCH)
+                poll(&end, 1, 1000);
+        return r;
+}
+
 int userns_enter(const char *state, struct error *err)
 {
         _cleanup_free_ char *folder = getcwd(NULL, 0);
         _cleanup_close_ int state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (state_fd < 0)
                 return error_errno(err, "cannot open the folder %s", state);
-        _cleanup_close_ int holder = find_or_start_holder(state, state_fd, err);
-        if (holder < 0)
-                return holder;
-        int r = join(holder, err);
+        int r = -ESRCH;
+        for (unsigned tries = 0; r == -ESRCH && tries < ENTER_TRIES; tries++)
+                r = enter_once(state, state_fd, err);
         if (r < 0)
                 return r;
         /* setns(2) into a mount namespace moves to its root. */
