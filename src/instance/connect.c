@@ -190,6 +190,25 @@ int instance_connect(struct instance *instance, const struct network_connection 
         return r;
 }
 
+/* What another network published may be published by one of these now. */
+static int refresh_ports(struct change *change, struct error *err)
+{
+        size_t i;
+        json_t *attachment;
+        json_array_foreach(change->attachments, i, attachment) {
+                _cleanup_json_ json_t *network = NULL;
+                const char *name = json_string_value(json_object_get(attachment, "network"));
+                int r = network_inspect(change->networks, name ? name : "", &network, err);
+                if (r < 0)
+                        return r;
+                json_t *here = json_object_get(json_object_get(network, "instances"), change->instance->id);
+                json_t *ports = json_object_get(here, "ports");
+                if (ports && json_object_set(attachment, "ports", ports) < 0)
+                        return error_memory(err);
+        }
+        return 0;
+}
+
 static int detach(struct change *change, const char *name, struct error *err)
 {
         int r = network_detach(change->networks, change->instance->id, name, err);
@@ -200,7 +219,8 @@ static int detach(struct change *change, const char *name, struct error *err)
                 if (text_equal(json_string_value(json_object_get(json_array_get(change->attachments, i), "network")),
                                name))
                         json_array_remove(change->attachments, i);
-        return json_replace(change->folder, "network.json", change->attachments, false, err);
+        r = refresh_ports(change, err);
+        return r < 0 ? r : json_replace(change->folder, "network.json", change->attachments, false, err);
 }
 
 static int disconnect_network(struct change *change, const char *name, struct error *err)

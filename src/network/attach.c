@@ -20,6 +20,7 @@
 #include "network/link.h"
 #include "network/pasta.h"
 #include "network/pin.h"
+#include "network/publish.h"
 #include "network/release.h"
 
 /* What one network_attach() works on. */
@@ -113,106 +114,6 @@ static int settle_earlier(struct attach *attach, struct error *err)
         return r < 0 ? r : release_lease(attach->networks, &attach->network, &attach->leases, earlier, err);
 }
 
-/* Who publishes what, over all networks. */
-struct publishers {
-        const struct attach *attach;
-        struct leases *others; /* of the other networks */
-        size_t count;
-        char owner[LEASE_NAME];
-};
-
-static void publishers_clear(struct publishers *publishers)
-{
-        for (size_t i = 0; i < publishers->count; i++)
-                leases_clear(&publishers->others[i]);
-        free(publishers->others);
-}
-
-static const struct lease *lease_with(const struct leases *leases, const struct published_port *port)
-{
-        for (size_t i = 0; i < leases->count; i++)
-                for (size_t j = 0; j < leases->entries[i].port_count; j++)
-                        if (published_port_conflicts(&leases->entries[i].ports[j], port))
-                                return &leases->entries[i];
-        return NULL;
-}
-
-static const char *publisher(const struct published_port *port, void *data)
-{
-        struct publishers *publishers = data;
-        const struct lease *own = &publishers->attach->lease, *owner = lease_with(&publishers->attach->leases, port);
-        for (size_t i = 0; !owner && i < publishers->count; i++)
-                owner = lease_with(&publishers->others[i], port);
-        if (owner)
-                return lease_name(owner, publishers->owner);
-        for (size_t i = 0; i < own->port_count; i++)
-                if (published_port_conflicts(&own->ports[i], port))
-                        return "another -p of the same instance";
-        return NULL;
-}
-
-static int load_publishers(struct publishers *publishers, struct error *err)
-{
-        struct networks *networks = publishers->attach->networks;
-        _cleanup_list_ char **names = NULL;
-        int r = leases_networks(networks, &names, err);
-        if (r < 0)
-                return r;
-        publishers->others = calloc(list_length(names) + 1, sizeof(*publishers->others));
-        if (!publishers->others)
-                return error_memory(err);
-        for (size_t i = 0; !r && names && names[i]; i++)
-                if (strcmp(names[i], publishers->attach->network.name))
-                        r = leases_load(networks, names[i], &publishers->others[publishers->count++], err);
-        return r;
-}
-
-/* Without IPv6 on the network nothing answers there on an IPv6 address: such a port is not to be promised. */
-static int fit_port(const struct network *network, struct published_port *port, struct error *err)
-{
-        char text[PUBLISHED_PORT_TEXT];
-        if (network->subnet6.base.family)
-                return 0;
-        if (!published_port_serves(port, AF_INET))
-                return error_set(err, -EINVAL,
-                                 "port %s cannot be published: the network %s has no IPv6; make one with "
-                                 "`onggi network create --ipv6 NAME` and use it with --network NAME",
-                                 published_port_format(port, text), network->name);
-        if (!port->host_address[0])
-                strcpy(port->host_address, "0.0.0.0");
-        return 0;
-}
-
-static int claim_ports(struct attach *attach, struct error *err)
-{
-        const struct network_request *request = attach->request;
-        __attribute__((cleanup(publishers_clear))) struct publishers publishers = { .attach = attach };
-        if (!request->port_count)
-                return 0;
-        if (attach->network.internal)
-                return error_set(err, -EINVAL, "the network %s is internal: no port can be published from it",
-                                 attach->network.name);
-        int r = load_publishers(&publishers, err);
-        if (r < 0)
-                return r;
-        attach->lease.ports = calloc(request->port_count, sizeof(*attach->lease.ports));
-        if (!attach->lease.ports)
-                return error_memory(err);
-        for (size_t i = 0; i < request->port_count; i++) {
-                struct published_port port = request->ports[i];
-                r = fit_port(&attach->network, &port, err);
-                if (!r)
-                        r = published_port_claim(&port, publisher, &publishers, err);
-                if (r < 0) {
-                        free(attach->lease.ports);
-                        attach->lease.ports = NULL;
-                        return r;
-                }
-                attach->lease.ports[attach->lease.port_count++] = port;
-        }
-        return 0;
-}
-
 static int take_lease(struct attach *attach, struct error *err)
 {
         static const uint8_t none[6];
@@ -221,7 +122,8 @@ static int take_lease(struct attach *attach, struct error *err)
                 return r;
         if (!memcmp(attach->lease.mac, none, sizeof(none)))
                 address_mac(&attach->lease.address, attach->lease.mac);
-        r = claim_ports(attach, err);
+        r = publish_claim(attach->networks, &attach->network, &attach->leases, &attach->lease, attach->request->ports,
+                          attach->request->port_count, err);
         if (!r)
                 r = leases_add(&attach->leases, &attach->lease, err);
         if (r < 0) {

@@ -14,6 +14,7 @@
 #include "network/link.h"
 #include "network/pasta.h"
 #include "network/pin.h"
+#include "network/publish.h"
 
 /*
  * The instance may live on a while, in a namespace that somebody else holds: nothing of it shall answer for the
@@ -162,14 +163,20 @@ int detach_lease(struct networks *networks, const struct network *network, struc
         const char *instance = lease->instance;
         _cleanup_free_ char *veth = strdup(lease->veth), *hosts_file = strdup(lease->hosts_file),
                             *extra_hosts = strdup(lease->extra_hosts);
-        if (!veth || !hosts_file || !extra_hosts)
+        size_t port_count = lease->port_count;
+        _cleanup_free_ struct published_port *ports = calloc(port_count + 1, sizeof(*ports));
+        if (!veth || !hosts_file || !extra_hosts || !ports)
                 return error_memory(err);
+        if (port_count)
+                memcpy(ports, lease->ports, port_count * sizeof(*ports));
         int r = delete_veth(networks, veth, err);
         test_point("network.veth.deleted");
         if (!r)
                 r = release_lease(networks, network, leases, lease, err);
         if (!r)
                 r = close_way_out(networks, instance, err);
+        if (!r)
+                r = publish_hand_over(networks, instance, ports, port_count, err);
         return r < 0 ? r : forget_names(networks, instance, hosts_file, extra_hosts, err);
 }
 

@@ -14,8 +14,8 @@ int release_lease(struct networks *networks, const struct network *network, stru
                   struct error *err);
 
 /*
- * The same for an instance that goes on without the network: its interface goes at once, and its own file of names is
- * written anew.
+ * The same for an instance that goes on without the network: its interface goes at once, its own file of names is
+ * written anew, and its ports go over to another of its networks.
  */
 int detach_lease(struct networks *networks, const struct network *network, struct leases *leases, struct lease *lease,
                  struct error *err);

@@ -102,3 +102,16 @@ def test_who_shares_a_network_sees_its_names_go_with_it(host):
     host.ok("network", "rm", "--force", "n1")
     for name in ("owner", "sharer"):
         assert address not in host.ok("exec", name, "cat", "/etc/hosts")
+
+
+def test_published_ports_stay_when_another_network_does(host, serve):
+    host.ok("network", "create", "other")
+    run(host, "web", "-p", "8080:80")
+    serve("web", "tcp", 80)
+    host.ok("network", "connect", "other", "web")
+    host.ok("network", "disconnect", "default", "web")
+    assert ask("tcp", HOST4, 8080) == "web"
+    assert host.ok("port", "web") == "80/tcp -> 0.0.0.0:8080"
+    host.ok("network", "disconnect", "other", "web")
+    assert host.ok("port", "web") == ""
+    assert ask("tcp", HOST4, 8080, patience=1) is None

@@ -89,6 +89,16 @@ def test_a_detach_that_died_is_finished_by_the_release(network, point):
     assert network.json("inspect", "default")["instances"] == {}
 
 
+def test_ports_whose_handing_over_died_are_opened_by_a_repair(network):
+    network.ok("create", "n")
+    network.start("a", ports=["8080:80"])
+    network.attach("a", "n")
+    network.serve("a", "tcp", 80)
+    die_at(network, "network.ports.handed-over", "detach", "a", "default")
+    network.ok("repair", "a")
+    assert network.ask("host", "tcp", "127.0.0.1", 8080)
+
+
 @pytest.mark.parametrize("point", REMOVING)
 def test_a_networks_removal_that_died_can_be_done_again(network, point):
     network.ok("create", "n", "subnet=10.77.0.0/24")

@@ -148,6 +148,26 @@ def test_an_instance_on_two_networks_goes_out_by_the_first_and_after_it_by_the_s
     assert outside.ask("a", "tcp", OUTSIDE4, 80) == f"outside {HOST4}"
 
 
+@KINDS
+def test_ports_go_over_to_the_earliest_network_that_can_carry_them(outside, kind):
+    for settings in (["closed", "internal=yes"], ["six", "ipv6=yes"]):
+        outside.ok("create", *settings)
+    outside.start("web", "six", ports=[f"8080:80/{kind}", f"[::1]:8081:80/{kind}"])
+    for name in ("closed", "default"):
+        outside.attach("web", name)
+    outside.serve("web", kind, 80)
+    assert outside.ask("outside", kind, HOST4, 8080) == f"web {OUTSIDE4}"
+    outside.ok("detach", "web", "six")
+    for place, address in (("outside", HOST4), ("host", "127.0.0.1"), ("web", HOST4)):
+        assert outside.ask(place, kind, address, 8080).startswith("web ")
+    port, = outside.json("inspect", "default")["instances"]["web"]["ports"]
+    assert (port["host_address"], port["host"]) == ("0.0.0.0", 8080)
+    outside.start("other", ports=[f"8082:80/{kind}"])
+    outside.ok("detach", "web", "default")
+    assert outside.ask("outside", kind, HOST4, 8080, patience=1) is None
+    outside.start("third", ports=[f"8080:80/{kind}"])
+
+
 KNOCK = """
 import socket, sys
 knock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -126,6 +126,18 @@ def test_detaching_the_last_network_closes_the_way_out(user):
     assert user.run("a", "ip", "-brief", "link").split()[0] == "lo"
 
 
+def test_ports_stay_as_long_as_there_is_a_way_out(user):
+    user.ok("create", "own")
+    user.start("web", ports=["8080:80"])
+    user.attach("web", "own")
+    user.serve("web", "tcp", 80)
+    user.ok("detach", "web", "default")
+    assert user.ask("outside", "tcp", HOST4, 8080) == f"web {OUTSIDE4}"
+    assert user.json("inspect", "own")["instances"]["web"]["ports"][0]["host"] == 8080
+    user.ok("make", "other")
+    assert "web publishes it" in user.refuses(*user.attach_words("other", ports=["8080:80"]))
+
+
 @pytest.mark.parametrize("point", ["network.pasta.started", "network.veth.made", "network.lease.saved"])
 def test_an_attach_that_died_is_taken_back_by_a_repair(user, point):
     done = user("make", "a", "--", *user.attach_words("a", ports=["8080:80"]), env={"ONGGI_TEST_KILL": point})
