@@ -9,6 +9,41 @@
 #include "base/file.h"
 #include "base/text.h"
 
+/* Whether the digits are an integer that only an unsigned one of 64 bits holds. */
+static bool is_large(const char *digits, size_t length)
+{
+        char number[24];
+        uint64_t value;
+        if (length >= sizeof(number))
+                return false;
+        memcpy(number, digits, length);
+        number[length] = 0;
+        return !parse_u64(number, &value) && value > INT64_MAX;
+}
+
+/* Copies a document, with quotes around each integer from INT64_MAX + 1 to UINT64_MAX. */
+static void quote_large_integers(const char *data, size_t length, struct text *quoted)
+{
+        bool in_string = false;
+        for (size_t at = 0, end; at < length; at = end) {
+                end = at + 1;
+                if (in_string) {
+                        in_string = data[at] != '"';
+                        end += data[at] == '\\' && end < length;
+                } else if (data[at] == '"') {
+                        in_string = true;
+                } else if (strchr("+-.0123456789eE", data[at]) && data[at]) {
+                        while (end < length && data[end] && strchr("+-.0123456789eE", data[end]))
+                                end++;
+                        if (is_large(data + at, end - at)) {
+                                text_printf(quoted, "\"%.*s\"", (int)(end - at), data + at);
+                                continue;
+                        }
+                }
+                text_append_bytes(quoted, data + at, end - at);
+        }
+}
+
 int json_parse(const char *data, size_t length, const char *what, json_t **value, struct error *err)
 {
         if (length > JSON_BYTES_MAX)
@@ -16,6 +51,12 @@ int json_parse(const char *data, size_t length, const char *what, json_t **value
                                  JSON_BYTES_MAX);
         json_error_t where;
         json_t *parsed = json_loadb(data, length, JSON_REJECT_DUPLICATES, &where);
+        if (!parsed && json_error_code(&where) == json_error_numeric_overflow) {
+                _cleanup_text_ struct text quoted = { 0 };
+                quote_large_integers(data, length, &quoted);
+                if (!text_failed(&quoted))
+                        parsed = json_loadb(quoted.data, quoted.length, JSON_REJECT_DUPLICATES, &where);
+        }
         if (!parsed)
                 return error_set(err, json_error_code(&where) == json_error_out_of_memory ? -ENOMEM : -EINVAL,
                                  "%s is not valid JSON: line %d, column %d: %s", what, where.line, where.column,
@@ -197,6 +238,9 @@ bool json_get_i64(const struct json_at *object, const char *key, int64_t min, in
 bool json_get_u64(const struct json_at *object, const char *key, uint64_t *value)
 {
         int64_t number;
+        struct json_at at = json_get(object, key);
+        if (json_is_string(at.value) && is_large(json_string_value(at.value), json_string_length(at.value)))
+                return !parse_u64(json_string_value(at.value), value);
         if (!json_get_i64(object, key, 0, INT64_MAX, &number))
                 return false;
         *value = (uint64_t)number;

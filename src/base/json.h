@@ -22,7 +22,11 @@ DEFINE_CLEANUP(json, json_t, json_decref)
 /* Larger documents, or deeper ones, are refused before they cost memory. */
 #define JSON_BYTES_MAX (4 * 1024 * 1024)
 
-/* Parses `length` bytes; `what` names them in errors. Returns 0 with *value owned by the caller, -EINVAL, -EFBIG, -ENOMEM. */
+/*
+ * jansson's integers are signed. An integer above INT64_MAX (RLIM_INFINITY is one) arrives as a string of its digits
+ * that json_get_u64() takes for the number that it is; other getters see a string.
+ *
+ * Parses `length` bytes; `what` names them in errors. Returns 0 with *value owned by the caller, -EINVAL, -EFBIG, -ENOMEM. */
 int json_parse(const char *data, size_t length, const char *what, json_t **value, struct error *err);
 /* As json_parse() of a file of at most JSON_BYTES_MAX. */
 int json_read(int dir, const char *name, json_t **value, struct error *err);
@@ -62,7 +66,7 @@ size_t json_count(const struct json_at *array);
 bool json_get_string(const struct json_at *object, const char *key, const char **value);
 bool json_get_bool(const struct json_at *object, const char *key, bool *value);
 bool json_get_i64(const struct json_at *object, const char *key, int64_t min, int64_t max, int64_t *value);
-bool json_get_u64(const struct json_at *object, const char *key, uint64_t *value);
+bool json_get_u64(const struct json_at *object, const char *key, uint64_t *value); /* 0 to UINT64_MAX */
 /* A list of strings as an owned NULL-terminated array (to list_free()). */
 bool json_get_strings(const struct json_at *object, const char *key, char ***value);
 /* The element or value itself as a string; a misfit otherwise, then NULL. */

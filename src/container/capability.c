@@ -103,7 +103,7 @@ int capabilities_parse(const struct json_at *at, struct capabilities *sets, void
                        struct error *err)
 {
         (void)err; /* misfits go to the reader's, which is the same */
-        *sets = (struct capabilities){ .present = at->value != NULL };
+        *sets = (struct capabilities){ 0 };
         parse_set(at, "bounding", &sets->bounding, warn);
         parse_set(at, "effective", &sets->effective, warn);
         parse_set(at, "permitted", &sets->permitted, warn);
@@ -172,8 +172,6 @@ static int set_sets(const struct capabilities *sets, struct error *err)
 int capabilities_apply(const struct capabilities *sets, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
                        bool set_groups, struct error *err)
 {
-        if (!sets->present)
-                return change_identity(uid, gid, groups, count, set_groups, err);
         int r = drop_bounding(sets->bounding, err);
         if (r < 0)
                 return r;

@@ -15,11 +15,10 @@
 #include "base/json.h"
 
 struct capabilities {
-        bool present; /* false: process.capabilities was absent; leave the sets as they are */
         uint64_t bounding, effective, permitted, inheritable, ambient; /* bit n is capability number n */
 };
 
-/* `at` is the object process.capabilities. `warn` is called once for each name that is unknown to the kernel. */
+/* `at` is the object process.capabilities; absent, as with runc, gives empty sets. `warn` is called once for each name that is unknown to the kernel. */
 int capabilities_parse(const struct json_at *at, struct capabilities *sets, void (*warn)(const char *text),
                        struct error *err);
 

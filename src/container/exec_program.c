@@ -58,7 +58,6 @@ static int add_capabilities(struct capabilities *sets, char *const *names, struc
                 if (number < 0)
                         return error_set(err, -EINVAL, "option --cap: \"%s\" is not a capability", *names);
                 uint64_t bit = UINT64_C(1) << number;
-                sets->present = true;
                 sets->bounding |= bit;
                 sets->effective |= bit;
                 sets->permitted |= bit;

@@ -39,10 +39,7 @@ int program_limit_from_name(const char *name)
         return -1;
 }
 
-/*
- * An rlimit in JSON: the unsigned 64-bit "unlimited" overflows jansson's integers and arrives as -1, or as a real
- * number.
- */
+/* Engines write "unlimited" as the largest unsigned number, as -1, or as a real number. */
 static rlim_t limit_value(const struct json_at *object, const char *key)
 {
         struct json_at at = json_get(object, key);
@@ -50,9 +47,11 @@ static rlim_t limit_value(const struct json_at *object, const char *key)
                 json_misfit(&at, "is required");
         if (json_is_real(at.value) && json_real_value(at.value) >= 9.2e18 && json_real_value(at.value) <= 1.85e19)
                 return RLIM_INFINITY;
-        int64_t value = 0;
-        json_get_i64(object, key, -1, INT64_MAX, &value);
-        return value < 0 ? RLIM_INFINITY : (rlim_t)value;
+        if (json_is_integer(at.value) && json_integer_value(at.value) == -1)
+                return RLIM_INFINITY;
+        uint64_t value = 0;
+        json_get_u64(object, key, &value);
+        return value;
 }
 
 static int parse_limits(const struct json_at *process, struct program *program)

@@ -69,6 +69,16 @@ def test_a_program_behind_a_descriptor_of_the_runtime_is_no_way_out(runtime, sle
             assert said.returncode and "out" not in said.stdout.split(), path
 
 
+def test_the_largest_number_is_no_limit(run):
+    limit = [{"type": "RLIMIT_CORE", "hard": 2**64 - 1, "soft": 2**64 - 1}]
+    assert run("sh", "-c", "ulimit -c", edit=lambda made: made.process.update(rlimits=limit)).strip() == "unlimited"
+
+
+def test_without_capabilities_in_the_configuration_there_are_none(run):
+    said = run("grep", "Cap", "/proc/self/status", edit=lambda made: made.process.pop("capabilities"))
+    assert {line.split()[1] for line in said.splitlines()} == {"0" * 16}
+
+
 def test_a_process_that_joins_is_never_seen_among_the_hosts_files(runtime, bundle, unique, folder):
     """Whoever may trace could walk out by /proc/PID/root of an exec that has entered the pid namespace before the mount namespace."""
     secret = folder / "secret"

@@ -107,6 +107,30 @@ static void test_ranges_nul_and_missing_members_are_named(void **state)
         }
 }
 
+static void test_unsigned_numbers_beyond_signed_ones_are_read(void **state)
+{
+        (void)state;
+        _cleanup_json_ json_t *value =
+                parse("{\"n\":18446744073709551615, \"m\":[9223372036854775808,1,-2.5e3],\"s\":\"a \\\" 18446744073709551615\"}");
+        struct error err = { 0 };
+        struct json_reader reader = { .document = "x", .err = &err };
+        struct json_at root = json_root(&reader, value);
+        uint64_t number = 0;
+        const char *string = NULL;
+        assert_true(json_get_u64(&root, "n", &number));
+        assert_true(number == UINT64_MAX);
+        assert_true(json_get_string(&root, "s", &string));
+        assert_string_equal(string, "a \" 18446744073709551615");
+        assert_int_equal(json_failed(&root), 0);
+        int64_t signed_number;
+        assert_false(json_get_i64(&root, "n", INT64_MIN, INT64_MAX, &signed_number));
+        assert_string_equal(err.text, "x: n must be an integer");
+
+        json_t *none = NULL;
+        assert_int_equal(json_parse("{\"n\":18446744073709551616}", 26, "x", &none, &err), -EINVAL);
+        assert_int_equal(json_parse("{\"n\":-9223372036854775809}", 26, "x", &none, &err), -EINVAL);
+}
+
 static void test_null_counts_as_absent(void **state)
 {
         (void)state;
@@ -132,6 +156,7 @@ int main(void)
                 cmocka_unit_test(test_a_misfit_names_the_whole_path),
                 cmocka_unit_test(test_the_first_misfit_stays),
                 cmocka_unit_test(test_ranges_nul_and_missing_members_are_named),
+                cmocka_unit_test(test_unsigned_numbers_beyond_signed_ones_are_read),
                 cmocka_unit_test(test_null_counts_as_absent),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
