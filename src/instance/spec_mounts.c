@@ -134,7 +134,7 @@ static void add_sys(json_t *mounts, const struct spec_input *input)
                                                      privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
 }
 
-/* An ordinary user cannot make devices; the runtime binds those that keep their path, the others are bound here. */
+/* Nobody can make devices in a user namespace; the runtime binds those that keep their path, the others are bound here. */
 static int add_renamed_devices(json_t *mounts, const struct spec_input *input, struct error *err)
 {
         for (char *const *text = input->settings->devices; text && *text; text++) {

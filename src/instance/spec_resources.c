@@ -198,12 +198,13 @@ static int add_devices_below(json_t *devices, json_t *rules, const char *host, c
 
 bool spec_binds_device(const struct spec_input *input, const struct device_setting *device)
 {
-        return input->rootless && !text_equal(device->host, device->container);
+        return (input->rootless || input->id_count) && !text_equal(device->host, device->container);
 }
 
 int spec_devices(const struct spec_input *input, json_t *devices, json_t *rules, struct error *err)
 {
         const struct instance_settings *settings = input->settings;
+        _cleanup_json_ json_t *bound = json_array(); /* they are mounts, and only the rules are needed */
         int r = 0;
         if (settings->privileged)
                 r = add_devices_below(devices, NULL, "/dev", "/dev", "rwm", 0, err);
@@ -215,12 +216,11 @@ int spec_devices(const struct spec_input *input, json_t *devices, json_t *rules,
                         return r;
                 if (stat(device.host, &st) < 0)
                         return error_errno(err, "--device %s", device.host);
-                if (spec_binds_device(input, &device))
-                        continue;
+                json_t *nodes = spec_binds_device(input, &device) ? bound : devices;
                 if (S_ISDIR(st.st_mode))
-                        r = add_devices_below(devices, rules, device.host, device.container, device.access, 0, err);
+                        r = add_devices_below(nodes, rules, device.host, device.container, device.access, 0, err);
                 else if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
-                        r = add_device(devices, rules, &st, device.container, device.access, err);
+                        r = add_device(nodes, rules, &st, device.container, device.access, err);
                 else
                         r = error_set(err, -ENODEV, "--device %s is neither a device nor a folder of devices",
                                       device.host);
