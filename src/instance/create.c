@@ -47,6 +47,8 @@ static int take_settings(const struct instance_settings *given, struct instance_
         r = environment_complete(&own->environment, given->environment_files, err);
         if (!r)
                 r = labels_complete(&own->labels, given->label_files, err);
+        if (!r)
+                r = cpus_check_host(given->cpus, err);
         if (!r && !own->image)
                 r = error_set(err, -EINVAL, "an image is needed");
         if (r < 0)

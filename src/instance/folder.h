@@ -69,7 +69,7 @@ char *instance_hostname(const struct instance *instance, const struct instance_s
 /* Runs `onggi-runtime --root <state>/runtime <arguments…>` and waits; its message becomes the error's.
  * NULL-terminated. */
 int runtime_call(const struct host *host, char *const *arguments, struct error *err);
-/* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its last error line is
+/* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its first error line is
  * the reason where it fails. */
 int program_read(char *const argv[], char **output, struct error *err);
 /* As runtime_call(), and what it wrote on standard output parsed as JSON. */

@@ -50,10 +50,16 @@ static int check_target(const struct mount_setting *mount, const char *text, str
         return 0;
 }
 
-/* Volume names and paths are told apart by the slash, as docker does. */
+/* "/a", "./a", "..": a path. "a/b" is none, as docker has it: whoever writes that may mean either. */
+static bool is_path(const char *source)
+{
+        return source[0] == '/' || text_starts(source, "./") || text_starts(source, "../") || text_equal(source, ".") ||
+               text_equal(source, "..");
+}
+
 static int set_source(struct mount_setting *mount, const char *text, const char *source, struct error *err)
 {
-        if (strchr(source, '/') || text_equal(source, ".") || text_equal(source, "..")) {
+        if (is_path(source)) {
                 mount->kind = MOUNT_BIND;
                 if (source[0] == '/') {
                         mount->source = strdup(source);
@@ -63,6 +69,10 @@ static int set_source(struct mount_setting *mount, const char *text, const char 
                 }
                 return mount->source ? 0 : error_memory(err);
         }
+        if (strchr(source, '/'))
+                return error_set(err, -EINVAL,
+                                 "mount \"%s\": \"%s\" is no volume's name; for a folder write ./%s or an absolute path",
+                                 text, source, source);
         if (!volume_name_valid(source))
                 return error_set(err, -EINVAL,
                                  "mount \"%s\": \"%s\" is neither a path (with a slash) nor a volume's name "

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "instance/network_setting.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +122,15 @@ int network_setting_parse(const struct instance_settings *settings, size_t i, st
         return r;
 }
 
+static int check_names(const char *option, char *const *names, struct error *err)
+{
+        for (; names && *names; names++)
+                if (!host_name_valid(*names))
+                        return error_set(err, -EINVAL, "%s \"%s\" is not a name: letters, digits and \"-_.\"", option,
+                                         *names);
+        return 0;
+}
+
 static int check_networks(const struct instance_settings *settings, struct error *err)
 {
         size_t given = list_length(settings->networks);
@@ -134,14 +145,34 @@ static int check_networks(const struct instance_settings *settings, struct error
                 int r = network_setting_parse(settings, i, &network, err);
                 if (r < 0)
                         return r;
+                r = check_names("--network-alias", network.aliases, err);
                 network_setting_free(&network);
+                if (r < 0)
+                        return r;
         }
-        return 0;
+        return check_names("--network-alias", settings->network_aliases, err);
+}
+
+/* Each becomes a part of a line of resolv.conf. */
+static int check_resolver(const struct instance_settings *settings, struct error *err)
+{
+        unsigned char binary[16];
+        for (char *const *text = settings->dns; text && *text; text++)
+                if (inet_pton(AF_INET, *text, binary) != 1 && inet_pton(AF_INET6, *text, binary) != 1)
+                        return error_set(err, -EINVAL, "--dns \"%s\" is not an address", *text);
+        for (char *const *text = settings->dns_options; text && *text; text++)
+                for (const char *c = *text; *c || c == *text; c++)
+                        if (!isgraph((unsigned char)*c))
+                                return error_set(err, -EINVAL, "--dns-option \"%s\" is not an option of resolv.conf(5)",
+                                                 *text);
+        return check_names("--dns-search", settings->dns_search, err);
 }
 
 int network_settings_check(const struct instance_settings *settings, struct error *err)
 {
         int r = check_networks(settings, err);
+        if (!r)
+                r = check_resolver(settings, err);
         struct published_port port;
         struct host_entry entry;
         for (char *const *text = settings->ports; !r && text && *text; text++)

@@ -25,8 +25,16 @@ static const char *last_line(char *output)
         return text_starts(line, "onggi-runtime: ") ? line + strlen("onggi-runtime: ") : line;
 }
 
+/* Others say first what is wrong and then how they are used. */
+static const char *first_line(char *output)
+{
+        char *line = output + strspn(output, "\n ");
+        line[strcspn(line, "\n")] = 0;
+        return line;
+}
+
 /* Standard error is a file without a name, not a second pipe: nobody has to read both at once. */
-static int run(char *const argv[], char **output, struct error *err)
+static int run(char *const argv[], const char *(*reason_of)(char *output), char **output, struct error *err)
 {
         int ends[2];
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC), errors = memfd_create("errors", MFD_CLOEXEC);
@@ -49,12 +57,12 @@ static int run(char *const argv[], char **output, struct error *err)
         _cleanup_free_ char *reason = NULL;
         if (lseek(errors, 0, SEEK_SET) < 0 || file_read_fd(errors, argv[0], 65536, &reason, NULL, NULL) < 0 || !*reason)
                 return error_set(err, -EIO, "%s failed without a word", argv[0]);
-        return error_set(err, -EIO, "%s", last_line(reason));
+        return error_set(err, -EIO, "%s", reason_of(reason));
 }
 
 int program_read(char *const argv[], char **output, struct error *err)
 {
-        return run(argv, output, err);
+        return run(argv, first_line, output, err);
 }
 
 static char **whole(const struct host *host, char *const *arguments)
@@ -79,7 +87,7 @@ static char **whole(const struct host *host, char *const *arguments)
 static int call(const struct host *host, char *const *arguments, char **output, struct error *err)
 {
         _cleanup_list_ char **argv = whole(host, arguments);
-        return argv ? run(argv, output, err) : error_memory(err);
+        return argv ? run(argv, last_line, output, err) : error_memory(err);
 }
 
 int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -171,6 +172,26 @@ int cpus_parse(const char *text, uint64_t *billionths, struct error *err)
         return 0;
 }
 
+int cpus_check_host(const char *text, struct error *err)
+{
+        uint64_t billionths;
+        if (!text)
+                return 0;
+        int r = cpus_parse(text, &billionths, err);
+        long count = sysconf(_SC_NPROCESSORS_ONLN);
+        if (r < 0 || count < 1 || billionths <= (uint64_t)count * 1000000000)
+                return r;
+        return error_set(err, -EINVAL, "--cpus %s: must be from 0.01 to %ld, as this host has only %ld processors",
+                         text, count, count);
+}
+
+bool host_name_valid(const char *name)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+        size_t length = strlen(name);
+        return length && length <= 253 && strspn(name, letters) == length;
+}
+
 int host_entry_parse(const char *text, struct host_entry *entry, struct error *err)
 {
         size_t name = strcspn(text, ":=");
@@ -186,6 +207,8 @@ int host_entry_parse(const char *text, struct host_entry *entry, struct error *e
                 return error_set(err, -EINVAL, "--add-host \"%s\": write name:address", text);
         memcpy(entry->name, text, name);
         entry->name[name] = 0;
+        if (!host_name_valid(entry->name))
+                return error_set(err, -EINVAL, "--add-host \"%s\": \"%s\" is not a name", text, entry->name);
         memcpy(entry->address, address, length);
         entry->address[length] = 0;
         if (!text_equal(entry->address, "host-gateway") && inet_pton(AF_INET, entry->address, binary) != 1 &&

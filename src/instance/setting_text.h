@@ -50,6 +50,11 @@ int device_rule_parse(const char *text, struct device_rule *rule, struct error *
 
 /* Decimal processors, at most nine places after the point, to billionths of a processor. */
 int cpus_parse(const char *text, uint64_t *billionths, struct error *err);
+/* Whether this host has that many (NULL: fine): asked when it is set, as later there may be fewer. */
+int cpus_check_host(const char *text, struct error *err);
+
+/* Letters, digits and "-_." alone, at most 253: what may stand in hosts and resolv.conf. */
+bool host_name_valid(const char *name);
 
 struct host_entry {
         char name[256], address[64]; /* address may be "host-gateway" */

@@ -81,6 +81,8 @@ int instance_update(struct instance *instance, const struct instance_settings *c
 {
         _cleanup_json_ json_t *given = instance_settings_write(changes);
         int r = given ? check_changes(given, err) : error_memory(err);
+        if (!r)
+                r = cpus_check_host(changes->cpus, err);
         if (r < 0)
                 return r;
         _cleanup_close_ int lock = instance_lock(instance, err);

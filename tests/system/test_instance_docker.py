@@ -207,3 +207,56 @@ def test_inspect_of_what_runs_names_its_network_by_id_and_the_hosts_address(host
     settings = host.json("inspect", "one")[0]["NetworkSettings"]
     assert settings["Networks"]["default"]["NetworkID"] == host.ok("network", "ls", "-q", "--no-trunc", "--filter", "name=default")
     assert settings["Ports"]["80/tcp"][0] == {"HostIp": "0.0.0.0", "HostPort": "18080"}
+
+
+# ---- What is refused, and how ----
+
+def test_a_device_under_another_name_goes_into_a_user_namespace(host):
+    script = "echo x > /dev/zz && stat -c %t,%T /dev/zz"
+    assert host.ok("run", "--rm", "--network", "none", "--userns", "auto", "--device", "/dev/null:/dev/zz", IMAGE, "sh", "-c",
+                   script) == "1,3"
+
+
+@pytest.mark.parametrize("words", [("--dns", "bogus"), ("--dns-search", "a\nnameserver 6.6.6.6"), ("--dns-option", "a\nb"),
+                                   ("--add-host", "a\tb:127.0.0.1"), ("--network-alias", "a\nb"), ("--cpus", "9999")])
+def test_what_would_be_written_into_files_or_cannot_be_is_checked(host, words):
+    assert words[0] in host.refuses("create", *words, IMAGE, status=125).replace("\n", " ")
+
+
+def test_a_relative_folder_needs_its_dot(host, folder):
+    (folder / "p").mkdir()
+    (folder / "p" / "file").write_text("here\n")
+    assert "./p/q" in host.refuses("create", "-v", "p/q:/x", IMAGE, status=125, cwd=folder)
+    assert not (folder / "p" / "q").exists()
+    assert host.ok("run", "--rm", "--network", "none", "-v", "./p:/x", IMAGE, "cat", "/x/file", cwd=folder) == "here"
+
+
+def test_top_passes_on_what_ps_says_first(host):
+    host.ok("run", "-d", "--network", "none", "--name", "one", IMAGE, *SLEEP)
+    assert "bogus" in host.refuses("top", "one", "-o", "bogus", status=1)
+
+
+def test_only_volume_prune_with_all_takes_named_volumes(host):
+    host.ok("volume", "create", "kept")
+    create(host, "-v", "/data", "--name", "one", IMAGE)
+    host.ok("rm", "one")
+    assert len(host.ok("volume", "ls", "-q").splitlines()) == 2
+    host.ok("system", "prune", "--force", "--all", "--volumes")
+    assert host.ok("volume", "ls", "-q") == "kept"
+    host.ok("volume", "prune", "--force")
+    assert host.ok("volume", "ls", "-q") == "kept"
+    host.ok("volume", "prune", "--force", "--all")
+    assert host.ok("volume", "ls", "-q") == ""
+
+
+def test_pruning_networks_speaks_of_no_space(host):
+    host.ok("network", "create", "back")
+    text = host.ok("network", "prune", "--force")
+    assert "back" in text and "space" not in text
+
+
+def test_archives_commands_speak_under_the_name_that_was_typed(host):
+    assert host.ok("import", "--help").startswith("usage: onggi import ")
+    text = host.refuses("import", status=2)
+    assert text.startswith("onggi: import") and "onggi import --help" in text
+    assert host.refuses("load", "-i", "/nosuch", status=1).startswith("onggi: ")
