@@ -22,7 +22,7 @@ static const struct option_spec force_option_table[] = {
 };
 static const struct option_spec all_option_table[] = {
         { "all", 'a', OPTION_FLAG, offsetof(struct prune_options, all), NULL,
-          "images and volumes with a name, too, if nothing uses them" },
+          "those with a name, too, if nothing uses them" },
         { 0 },
 };
 static const struct option_spec filter_option_table[] = {
@@ -30,7 +30,8 @@ static const struct option_spec filter_option_table[] = {
         { 0 },
 };
 static const struct option_spec volumes_option_table[] = {
-        { "volumes", 0, OPTION_FLAG, offsetof(struct prune_options, volumes), NULL, "volumes, too" },
+        { "volumes", 0, OPTION_FLAG, offsetof(struct prune_options, volumes), NULL,
+          "volumes without a name, too" },
         { 0 },
 };
 static const struct option_spec *const instance_tables[] = { force_option_table, filter_option_table, NULL };
@@ -80,6 +81,16 @@ static int prune_volumes(struct call *call, const struct prune_options *options,
         return r < 0 ? r : volume_prune(host, options->all, options->filters, removed, freed, err);
 }
 
+/* Data with a name goes only where volumes alone were asked for: docker's rule. */
+static int prune_anonymous_volumes(struct call *call, const struct prune_options *options, char ***removed,
+                                   uint64_t *freed, struct error *err)
+{
+        (void)options;
+        struct host *host;
+        int r = call_host(call, &host, err);
+        return r < 0 ? r : volume_prune(host, false, NULL, removed, freed, err);
+}
+
 struct kind {
         const char *name;
         const char *what; /* goes, as the question says it */
@@ -91,6 +102,9 @@ static const struct kind images = { "Images", "all images that have no name, or 
 static const struct kind networks = { "Networks", "all networks that no instance is on", prune_networks };
 static const struct kind volumes = { "Volumes", "all volumes that no instance uses (those with a name only with --all)",
                                      prune_volumes };
+
+static const struct kind anonymous_volumes = { "Volumes", "all volumes without a name that no instance uses",
+                                               prune_anonymous_volumes };
 
 /* ---- All kinds alike ---- */
 
@@ -113,6 +127,7 @@ static int prune(struct call *call, const struct prune_options *options, const s
                  struct error *err)
 {
         uint64_t total = 0;
+        bool takes_room = kinds[0]->prune != prune_networks || kinds[1];
         int r = options->force ? 0 : confirm(kinds, err);
         for (; !r && *kinds; kinds++) {
                 _cleanup_list_ char **removed = NULL;
@@ -125,7 +140,7 @@ static int prune(struct call *call, const struct prune_options *options, const s
                         printf("%s%s", *name, name[1] ? "\n" : "\n\n");
         }
         char text[HUMAN_ROOM];
-        if (!r)
+        if (!r && takes_room)
                 printf("Total reclaimed space: %s\n", human_size(total, text));
         return r;
 }
@@ -160,7 +175,8 @@ static int volume(struct call *call, void *target, struct error *err)
 static int everything(struct call *call, void *target, struct error *err)
 {
         static const struct kind *const kinds[] = { &instances, &networks, &images, NULL };
-        static const struct kind *const kinds_with_volumes[] = { &instances, &networks, &volumes, &images, NULL };
+        static const struct kind *const kinds_with_volumes[] = { &instances, &networks, &anonymous_volumes, &images,
+                                                                 NULL };
         const struct prune_options *options = target;
         return prune(call, options, options->volumes ? kinds_with_volumes : kinds, err);
 }
