@@ -34,7 +34,8 @@ static int hand_over(struct call *call, void *target, struct error *err)
         const char *space = strrchr(call->name, ' '); /* "image load" is load */
         _cleanup_free_ char *program = find_beside(host, "onggi-image");
         _cleanup_list_ char **argv = NULL;
-        if (!program || list_append(&argv, program) < 0 || list_append(&argv, "--root") < 0 ||
+        /* Under our name: that is what the user has typed. */
+        if (!program || list_append(&argv, "onggi") < 0 || list_append(&argv, "--root") < 0 ||
             list_append(&argv, host->root) < 0 || list_append(&argv, space ? space + 1 : call->name) < 0)
                 return error_memory(err);
         for (char **word = call->operands; *word; word++)

@@ -181,8 +181,8 @@ int image_import(struct store *store, const char *path, const char *name, const 
         if (r < 0)
                 return r;
         if (report.refused)
-                fprintf(stderr, "onggi-image: %u things of %s could not be kept, first: %s\n", report.refused, path,
-                        report.first_refused);
+                fprintf(stderr, "%s: %u things of %s could not be kept, first: %s\n", program_invocation_short_name,
+                        report.refused, path, report.first_refused);
         json_t *diff_ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
         if (json_array_set_new(diff_ids, 0, json_string(diff_id.text)) < 0)
                 return error_memory(err);

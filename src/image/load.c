@@ -29,7 +29,8 @@ int loaded_add_name(struct loaded_image *image, const char *name, struct error *
         struct reference reference;
         struct error why = { 0 };
         if (reference_parse(name, &reference, &why) < 0 || !reference.tag[0]) {
-                fprintf(stderr, "onggi-image: an image comes without its name: %s\n", why.code ? why.text : name);
+                fprintf(stderr, "%s: an image comes without its name: %s\n", program_invocation_short_name,
+                        why.code ? why.text : name);
                 return 0;
         }
         return list_append(&image->names, reference.text) < 0 ? error_memory(err) : 0;

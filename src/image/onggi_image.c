@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The program onggi-image: what reads and writes archives for `onggi`. Its process is alone with what strangers packed.
+ *
+ * `onggi` executes it under its own name, so that help and errors speak of the command that the user knows.
  */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,8 @@
 #include "image/load.h"
 #include "image/save.h"
 #include "image/store.h"
+
+#define EXIT_MISUSED 2
 
 struct arguments {
         const char *root;
@@ -126,21 +131,23 @@ static void print_usage(FILE *out)
 
 static int print_verb(const struct verb *verb)
 {
-        printf("usage: onggi-image %s [OPTION...] %s\n%s\n\n", verb->name, verb->operands, verb->help);
+        printf("usage: %s %s [OPTION...] %s\n%s\n\n", program_invocation_short_name, verb->name, verb->operands,
+               verb->help);
         options_help(verb->tables, stdout);
         return EXIT_SUCCESS;
 }
 
 static int fail(struct error *err)
 {
-        fprintf(stderr, "onggi-image: %s\n", err->text);
+        fprintf(stderr, "%s: %s\n", program_invocation_short_name, err->text);
         return EXIT_FAILURE;
 }
 
-static int usage_error(const char *what, const char *on)
+static int usage_error(const char *verb, const char *what)
 {
-        fprintf(stderr, "onggi-image: %s%s%s; see onggi-image --help\n", on, on[0] ? ": " : "", what);
-        return 125;
+        const char *name = program_invocation_short_name, *space = verb[0] ? " " : "";
+        fprintf(stderr, "%s: %s%s%s; see `%s%s%s --help`\n", name, verb, verb[0] ? ": " : "", what, name, space, verb);
+        return EXIT_MISUSED;
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv, struct arguments *arguments)
@@ -151,10 +158,10 @@ static int run_verb(const struct verb *verb, int argc, char **argv, struct argum
         if (r > 0)
                 return print_verb(verb);
         if (r < 0)
-                return usage_error(err.text, "");
+                return usage_error(verb->name, err.text);
         int count = argc - first;
         if (count < verb->least || (verb->most >= 0 && count > verb->most))
-                return usage_error("wrong number of operands", verb->name);
+                return usage_error(verb->name, count < verb->least ? "an operand is missing" : "too many operands");
 
         const char *root = arguments->root ? arguments->root : getenv("ONGGI_ROOT");
         struct store *store;
@@ -181,9 +188,9 @@ int main(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         if (r < 0)
-                return usage_error(err.text, "");
+                return usage_error("", err.text);
         if (first >= argc)
-                return usage_error("a verb is missing", "");
+                return usage_error("", "a verb is missing");
         for (const struct verb *verb = verbs; verb->name; verb++) {
                 if (!text_equal(verb->name, argv[first]))
                         continue;
@@ -191,5 +198,5 @@ int main(int argc, char **argv)
                 list_free(arguments.changes);
                 return r;
         }
-        return usage_error("unknown verb", argv[first]);
+        return usage_error("", "unknown verb");
 }
