@@ -14,7 +14,6 @@
 #include "instance/exit_code.h"
 #include "instance/message.h"
 #include "instance/name.h"
-#include "instance/volume.h"
 
 static void test_detach_keys_are_read_as_docker_writes_them(void **state)
 {
@@ -87,10 +86,6 @@ static void test_names_are_dockers(void **state)
         static const char *const wrong[] = { "", "a", "-a", ".a", "_a", "a b", "a/b", "../x", "a\n" };
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
                 assert_false(instance_name_valid(wrong[i]));
-        assert_true(volume_name_valid("v"));
-        assert_false(volume_name_valid("."));
-        assert_false(volume_name_valid(""));
-        assert_false(volume_name_valid("../v"));
 }
 
 static void test_failures_have_dockers_exit_codes(void **state)
