@@ -90,20 +90,39 @@ int table_print(const char *lines, FILE *out, struct error *err)
 
 /* ---- Rows ---- */
 
-/* At most TEXT_LENGTH letters, not counting quotes. Returns the text itself where it is short enough. */
-static const char *cut_text(const char *whole, struct text *cut)
+/* As Go's strconv.Quote() writes it, which docker shows: a command's arguments may hold anything. */
+static void append_quoted(struct text *out, const char *text, size_t length)
 {
-        size_t length = strlen(whole);
-        bool quoted = length > 1 && whole[0] == '"' && whole[length - 1] == '"';
-        const char *text = whole + quoted;
-        length -= quoted ? 2 : 0;
-        if (width_of(text, length) <= TEXT_LENGTH)
-                return whole;
-        size_t end = length;
+        static const char letters[] = "abtnvfr"; /* of 7 to 13, in their order */
+        text_append(out, "\"");
+        for (size_t i = 0; i < length; i++) {
+                unsigned char byte = (unsigned char)text[i];
+                if (byte == '"' || byte == '\\')
+                        text_printf(out, "\\%c", byte);
+                else if (byte >= '\a' && byte <= '\r')
+                        text_printf(out, "\\%c", letters[byte - '\a']);
+                else if (byte < ' ' || byte == 0x7f)
+                        text_printf(out, "\\x%02x", byte);
+                else
+                        text_append_bytes(out, &byte, 1);
+        }
+        text_append(out, "\"");
+}
+
+/* At most TEXT_LENGTH letters where it is to be cut, and then quotes. */
+static const char *quote_text(const char *text, bool whole, struct text *quoted)
+{
+        size_t end = strlen(text);
+        if (whole || width_of(text, end) <= TEXT_LENGTH) {
+                append_quoted(quoted, text, end);
+                return quoted->data;
+        }
         while (width_of(text, end) >= TEXT_LENGTH)
                 end--;
-        text_printf(cut, "%s%.*s…%s", quoted ? "\"" : "", (int)end, text, quoted ? "\"" : "");
-        return cut->data;
+        _cleanup_free_ char *cut = text_format("%.*s…", (int)end, text);
+        if (cut)
+                append_quoted(quoted, cut, strlen(cut));
+        return quoted->data;
 }
 
 static const char *cut_id(const char *id, struct text *cut)
@@ -113,23 +132,25 @@ static const char *cut_id(const char *id, struct text *cut)
         return cut->data;
 }
 
-static int shorten(json_t *row, const struct column *column)
+static int shorten(json_t *row, const struct column *column, bool whole)
 {
         const char *text = json_string_value(json_object_get(row, column->field));
         if (!text)
                 return 0;
         _cleanup_text_ struct text cut = { 0 };
-        const char *shortened = column->shortening == SHORTEN_ID ? cut_id(text, &cut) : cut_text(text, &cut);
+        if (column->shortening == SHORTEN_ID && whole)
+                return 0;
+        const char *shortened = column->shortening == SHORTEN_ID ? cut_id(text, &cut) : quote_text(text, whole, &cut);
         return json_object_set_new(row, column->field, json_string(shortened)) ? -ENOMEM : 0;
 }
 
-static int shorten_rows(const struct listing *listing, json_t *rows)
+static int shorten_rows(const struct listing *listing, json_t *rows, bool whole)
 {
         size_t i;
         json_t *row;
         json_array_foreach(rows, i, row)
                 for (const struct column *column = listing->columns; column->field; column++)
-                        if (column->shortening != SHORTEN_NOT && shorten(row, column) < 0)
+                        if (column->shortening != SHORTEN_NOT && shorten(row, column, whole) < 0)
                                 return -ENOMEM;
         return 0;
 }
@@ -260,7 +281,7 @@ int listing_print(const struct listing *listing, json_t *rows, const struct list
                   struct error *err)
 {
         const char *format = options->format;
-        if (!options->no_trunc && shorten_rows(listing, rows) < 0)
+        if (shorten_rows(listing, rows, options->no_trunc) < 0)
                 return error_memory(err);
         if (options->quiet && !format) {
                 size_t i;

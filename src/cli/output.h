@@ -17,13 +17,13 @@
 enum shortening {
         SHORTEN_NOT,
         SHORTEN_ID,   /* 12 digits, without "sha256:" */
-        SHORTEN_TEXT, /* 20 letters, the last one "…" */
+        SHORTEN_TEXT, /* 20 letters, the last one "…"; always in quotes, with control characters as "\n" or "\x1b" */
 };
 
 struct column {
         const char *field;
         const char *title;          /* NULL: made of the field's name ("CreatedAt" is CREATED AT) */
-        enum shortening shortening; /* unless --no-trunc */
+        enum shortening shortening; /* with --no-trunc: the quotes alone */
         bool hidden;                /* not in the table unless asked for by a template */
 };
 

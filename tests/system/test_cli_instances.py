@@ -116,7 +116,7 @@ def test_ps_shows_docker_columns_and_what_runs(web):
     web.ok("create", "--network", "none", "--name", "still", IMAGE)
     titles, row = web.ok("ps").splitlines()
     assert titles.split("   ")[0] == "INSTANCE ID" and titles.endswith("NAMES")
-    assert row.endswith("web") and "Up " in row and "sleep 1000" in row
+    assert row.endswith("web") and "Up " in row and '"sleep 1000"' in row
     assert sorted(web.ok("ps", "-a", "--format", "{{.Names}}").split()) == ["still", "web"]
 
 

@@ -46,9 +46,9 @@ static void expect(const struct listing_options *options, const char *rows, cons
 }
 
 #define ROWS                                                                                                           \
-        "[{\"ID\": \"0123456789abcdef\", \"Command\": \"\\\"nginx -g 'daemon off;' --more\\\"\","                      \
+        "[{\"ID\": \"0123456789abcdef\", \"Command\": \"nginx -g 'daemon off;' --more\","                              \
         "  \"CreatedAt\": \"now\", \"Names\": \"web\", \"Extra\": \"x\"},"                                             \
-        " {\"ID\": \"sha256:fedcba9876543210\", \"Command\": \"\\\"옹기 jar\\\"\","                                  \
+        " {\"ID\": \"sha256:fedcba9876543210\", \"Command\": \"옹기 jar\","                                          \
         "  \"CreatedAt\": \"then\", \"Names\": \"db\", \"Extra\": \"y\"}]"
 
 static void test_a_table_is_aligned_to_its_widest_cell_in_letters_not_bytes(void **state)
@@ -111,7 +111,19 @@ static void test_control_characters_of_strangers_do_not_reach_the_terminal(void 
         (void)state;
         const struct listing_options options = { 0 };
         expect(&options, "[{\"ID\": \"1\", \"Command\": \"a\\u001b[2Jb\", \"Names\": \"c\\td\\ne\"}]",
-               "INSTANCE ID   COMMAND   NAMES\n1             a?[2Jb    c?d?e\n");
+               "INSTANCE ID   COMMAND       NAMES\n1             \"a\\x1b[2Jb\"   c?d?e\n");
+}
+
+static void test_a_command_is_quoted_as_docker_does(void **state)
+{
+        (void)state;
+        const struct listing_options options = { .format = "{{.Command}}" };
+        expect(&options,
+               "[{\"ID\": \"1\", \"Command\": \"sh -c \\\"a\\\\b\\tc\\n\\\"\"}, {\"ID\": \"2\", \"Command\": \"\"}]",
+               "\"sh -c \\\"a\\\\b\\tc\\n\\\"\"\n\"\"\n");
+        expect(&options,
+               "[{\"ID\": \"1\", \"Command\": \"12345678901234567890\"}, {\"ID\": \"2\", \"Command\": \"123456789012345678901\"}]",
+               "\"12345678901234567890\"\n\"1234567890123456789…\"\n");
 }
 
 static void test_a_template_that_does_not_fit_is_refused_even_without_rows(void **state)
@@ -152,6 +164,7 @@ int main(void)
                 cmocka_unit_test(test_a_table_is_aligned_to_its_widest_cell_in_letters_not_bytes),
                 cmocka_unit_test(test_a_table_without_rows_has_its_titles),
                 cmocka_unit_test(test_no_trunc_shortens_nothing),
+                cmocka_unit_test(test_a_command_is_quoted_as_docker_does),
                 cmocka_unit_test(test_quiet_prints_ids_alone),
                 cmocka_unit_test(test_format_json_prints_an_object_a_line),
                 cmocka_unit_test(test_a_table_template_makes_titles_of_the_fields_names),
