@@ -89,7 +89,9 @@ static int make_workdir(struct start *start, struct error *err)
                 close(fd);
                 return 0;
         }
+        mode_t users_own = umask(0022);
         fd = make_in_root(start->root, path, 0755, err);
+        umask(users_own);
         if (fd < 0)
                 return err ? error_prefix(err, "--workdir") : fd;
         uint32_t owner = 0;

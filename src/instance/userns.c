@@ -25,7 +25,10 @@
 #include "base/text.h"
 
 #define SUB_ID_FILE_MAX (1024 * 1024)
-#define ENTER_TRIES     5 /* each waits for the end of a process that ends */
+
+/* To enter: each time a process that is just ending is waited for. */
+#define ENTER_TRIES      5
+#define END_MILLISECONDS 1000
 
 /* ---- Subordinate ids ---- */
 
@@ -127,7 +130,9 @@ static void forget_arguments(void)
         for (size_t i = 0; i < 4; i += 2)
                 if (bounds[i] && bounds[i] < bounds[i + 1])
                         memset((void *)(uintptr_t)bounds[i], 0, bounds[i + 1] - bounds[i]);
-        if (bounds[0] && bounds[1] >= bounds[0] + sizeof(title))
+        /* A command line whose last byte is not zero goes on in the environment: fs/proc/base.c. */
+        uint64_t end = bounds[2] == bounds[1] ? bounds[3] : bounds[1];
+        if (bounds[0] && end >= bounds[0] + sizeof(title))
                 memcpy((void *)(uintptr_t)bounds[0], title, sizeof(title));
 }
 
@@ -249,6 +254,13 @@ static int start_holder(pid_t *pid, int *remembered, struct error *err)
         return 0;
 }
 
+/* A process that ends has no namespaces already before it counts as gone. */
+static void await_end(int process)
+{
+        struct pollfd end = { .fd = process, .events = POLLIN };
+        poll(&end, 1, END_MILLISECONDS);
+}
+
 static int start_later_holder(int monitor, const char *root, pid_t *pid, int *remembered, struct error *err)
 {
         int ready[2], go[2];
@@ -270,6 +282,8 @@ static int start_later_holder(int monitor, const char *root, pid_t *pid, int *re
         if (r < 0) {
                 kill(child, SIGKILL);
                 waitpid(child, NULL, 0);
+                if (r == -ESRCH)
+                        await_end(monitor);
                 return r;
         }
         *pid = child;
@@ -380,16 +394,15 @@ static int find_or_start_holder(const char *path, int state, struct error *err)
         return holder < 0 ? error_code(err, holder, "the process that holds the user namespace") : holder;
 }
 
-/* -ESRCH: the holder, or the monitor that was to lead to its successor, is at its very end. */
+/* -ESRCH: the holder, or the monitor that was to lead to its successor, was at its very end. */
 static int enter_once(const char *state, int state_fd, struct error *err)
 {
         _cleanup_close_ int holder = find_or_start_holder(state, state_fd, err);
         if (holder < 0)
                 return holder;
         int r = join(holder, err);
-        struct pollfd end = { .fd = holder, .events = POLLIN };
         if (r == -ESRCH)
-                poll(&end, 1, 1000);
+                await_end(holder);
         return r;
 }
 
