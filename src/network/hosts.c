@@ -130,6 +130,9 @@ int hosts_write(const char *path, const struct hosts_content *content, bool make
                 return error_errno(err, "the hosts file %s", path);
         if (!S_ISREG(status.st_mode))
                 return error_set(err, -EINVAL, "the hosts file %s is not a regular file", path);
+        /* Whatever the umask: everybody in the instance reads it. */
+        if (make && (status.st_mode & 0777) != 0644 && fchmod(fd, 0644) < 0)
+                return error_errno(err, "the mode of the hosts file %s", path);
         int r = write_rest(fd, content, first_change(content, status.st_size));
         if (!r && (size_t)status.st_size > length && ftruncate(fd, (off_t)length) < 0)
                 r = -errno;
