@@ -269,6 +269,12 @@ def test_what_the_user_may_not_read_the_instance_may_not_either(user, folder):
     assert done.returncode == 1 and "Permission denied" in done.stderr
 
 
+def test_a_users_umask_takes_no_right_from_those_inside(user):
+    said = user.ok("run", "--rm", "-u", "1000", "-w", "/new/folder", IMAGE, "sh", "-c", "pwd; stat -c %a /new /etc/hosts /etc/resolv.conf /etc/hostname",
+                   umask=0o077)
+    assert said.split() == ["/new/folder", "755", "644", "644", "644"]
+
+
 def test_an_image_with_devices_and_several_owners_is_usable(user, folder, busybox_layer):
     path = write_tar(user.home / "root.tar", directory("own"), file("own/of-7", uid=7, gid=8), file("own/of-0"), device("own/null", 1, 3))
     path.chmod(0o644)
@@ -382,8 +388,9 @@ def test_twenty_first_commands_share_one_user_namespace(user):
     assert {text for text, _ in said} == {os.readlink(f"/proc/{user.holder()}/ns/user") + "\n"}
 
 
-def test_the_holder_stays_and_shows_nothing_of_the_command_that_started_it(user):
-    user.ok("run", "--rm", "--network", "none", "-e", "WORD=secret", IMAGE, "true")
+@pytest.mark.parametrize("first", [["ps"], ["run", "--rm", "--network", "none", "-e", "WORD=secret", IMAGE, "true"]])
+def test_the_holder_stays_and_shows_nothing_of_the_command_that_started_it(user, first):
+    user.ok(*first)
     holder = user.holder()
     assert Path(f"/proc/{holder}/cmdline").read_bytes().strip(b"\0") == b"onggi-userns"
     user.ok("run", "--rm", "--network", "none", IMAGE, "true")
@@ -427,6 +434,31 @@ def test_a_killed_monitor_is_noticed_and_all_is_put_right(user):
     assert state_of(user, "one")["Running"]
     user.ok("rm", "--force", "one")
     assert not processes("pasta", str(user.state))
+
+
+def test_after_all_of_the_users_processes_died_at_once_all_starts_again(user):
+    port = free_port()
+    user.ok("network", "create", "pair")
+    start(user, "web", "-p", f"127.0.0.1:{port}:80", IMAGE, "sh", "-c", SERVE, network="pair")
+    start(user, "other", "-u", "1000", IMAGE, "sleep", "1000", network="pair")
+    inside = [state_of(user, name)["Pid"] for name in ("web", "other")]
+    for pid in {*inside, *processes(owner=UID)}:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: user.ok("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines() == ["other exited", "web exited"])
+    user.ok("start", "web", "other")
+    assert fetch(port) == "it works"
+    assert user.ok("exec", "other", "wget", "-q", "-O", "-", "http://web/") == "it works"
+    user.ok("rm", "--force", "web", "other")
+    user.ok("network", "rm", "pair")
+
+
+def test_a_way_out_that_was_killed_comes_back_with_a_restart(user):
+    port = free_port()
+    start(user, "web", "-p", f"127.0.0.1:{port}:80", IMAGE, "sh", "-c", SERVE, network="default")
+    pasta, = processes("pasta", str(user.state))
+    os.kill(pasta, signal.SIGKILL)
+    user.ok("restart", "--time", "0", "web")
+    assert fetch(port) == "it works"
 
 
 @pytest.mark.parametrize("point", ["instance.create.pinned", "instance.start.root.mounted", "instance.start.attached",
