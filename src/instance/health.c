@@ -7,13 +7,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "instance/events.h"
 #include "instance/monitor.h"
@@ -22,6 +26,11 @@
 
 #define SECOND      1000000000ULL
 #define LOG_ENTRIES 5
+
+/* Linux 6.9; older kernels answer EINVAL. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
+#endif
 
 static void set(uint64_t *value, const json_t *object, const char *key, uint64_t otherwise)
 {
@@ -75,13 +84,45 @@ void health_begin(struct monitor *monitor)
         arm(monitor);
 }
 
+static pid_t parent_of(pid_t pid)
+{
+        char path[32];
+        _cleanup_free_ char *text = NULL;
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+        int parent = 0;
+        if (file_read(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+                return 0;
+        const char *name_end = strrchr(text, ')');
+        return name_end && sscanf(name_end + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* The program inside, by the number that the runtime wrote; as the runtime's child it is surely not another one. */
+static int open_program(struct monitor *monitor)
+{
+        _cleanup_free_ char *text = NULL;
+        if (file_read(monitor->run_folder, "health.pid", 32, &text, NULL, NULL) < 0)
+                return -ESRCH;
+        pid_t pid = (pid_t)strtol(text, NULL, 10);
+        _cleanup_close_ int program = pid > 0 ? process_open(pid, 0) : -ESRCH;
+        return program >= 0 && parent_of(pid) == monitor->health.pid ? TAKE_FD(program) : -ESRCH;
+}
+
+/* The program has a session of its own, so a signal to the runtime's process group does not reach it. */
+static void end_check(struct monitor *monitor)
+{
+        _cleanup_close_ int program = open_program(monitor);
+        if (program >= 0 && syscall(SYS_pidfd_send_signal, program, SIGKILL, NULL, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
+                process_signal(program, SIGKILL);
+        kill(-monitor->health.pid, SIGKILL);
+}
+
 void health_end(struct monitor *monitor)
 {
         struct health *health = &monitor->health;
         if (!health->test)
                 return;
         if (health->pid)
-                kill(health->pid, SIGKILL);
+                end_check(monitor);
         monitor_timer(monitor, &health->timer, 0);
         monitor_forget(monitor, &health->output);
         if (health->state == HEALTH_STARTING || health->state == HEALTH_HEALTHY)
@@ -105,7 +146,7 @@ static int write_process(struct monitor *monitor)
         return r;
 }
 
-/* A process group of its own, so that a check that takes too long can be ended with all that it started. */
+/* A process group of its own, so that a runtime that takes too long can be ended with all that it started. */
 static void arrange(const void *context)
 {
         const int *standard = context;
@@ -118,6 +159,7 @@ static pid_t spawn_check(struct monitor *monitor, int output)
 {
         _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
         _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
+        _cleanup_free_ char *number = text_format("%s/health.pid", monitor->run_path);
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         char *argv[] = { (char *)monitor->runtime,
                          "--root",
@@ -127,10 +169,13 @@ static pid_t spawn_check(struct monitor *monitor, int output)
                          "exec",
                          "--process",
                          process,
+                         "--pid-file",
+                         number,
                          (char *)monitor->id,
                          NULL };
-        if (!root || !process || null < 0)
+        if (!root || !process || !number || null < 0)
                 return -ENOMEM;
+        unlinkat(monitor->run_folder, "health.pid", 0);
         const int standard[] = { null, output };
         return spawn_program(&(struct spawning){ monitor->runtime, argv, arrange, standard });
 }
@@ -172,8 +217,7 @@ static void timer_ready(struct monitor *monitor, struct source *source, uint32_t
                 return;
         }
         monitor->health.timed_out = true;
-        /* The runtime passes it on to the program inside, which it waits for. */
-        kill(-monitor->health.pid, SIGKILL);
+        end_check(monitor);
 }
 
 static void output_ready(struct monitor *monitor, struct source *source, uint32_t events)

@@ -179,6 +179,14 @@ def test_a_check_that_takes_too_long_is_a_failure(host):
     assert "timeout" in state_of(host, "one")["Health"]["Log"][-1]["Output"]
 
 
+def test_a_check_that_takes_too_long_is_ended_with_its_programs(host):
+    start(host, "one", "--health-cmd", "sleep 77; true", "--health-interval", "50ms", "--health-timeout", "500ms", "--health-retries",
+          "3", IMAGE, "sleep", "1000")
+    until(lambda: state_of(host, "one")["Health"]["Status"] == "unhealthy")
+    # The fourth may run by now.
+    assert len([line for line in host.ok("exec", "one", "ps").splitlines() if line.endswith(" sleep 77")]) <= 1
+
+
 # ---- Limits, signals ----
 
 def test_too_little_memory_is_reported_as_such(host):
