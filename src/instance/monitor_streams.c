@@ -15,26 +15,30 @@
 #include "base/text.h"
 #include "instance/monitor.h"
 
-/* Reads one chunk; returns false at the stream's end. */
-static bool take_output(struct monitor *monitor, struct source *source)
+/* A pseudo-terminal's answer to FIONREAD leaves out what the kernel has not yet given to its other side: 64 KiB. */
+#define TERMINAL_BACKLOG (64 * 1024)
+
+/* Reads one chunk. Returns its length, -EAGAIN where there is none now, 0 or a negative errno at the stream's end. */
+static ssize_t take_output(struct monitor *monitor, struct source *source)
 {
         char *data = monitor->scratch->data;
         ssize_t n = read(source->fd, data, MESSAGE_DATA_MAX);
         if (n < 0)
-                return errno == EAGAIN || errno == EINTR;
+                return errno == EINTR ? -EAGAIN : -errno;
         if (!n)
-                return false;
+                return 0;
         int stream = source == &monitor->error ? 2 : 1;
         log_append(&monitor->log, stream, data, (size_t)n);
         clients_send(monitor, HELLO_STREAMS, stream == 2 ? MESSAGE_ERROR : MESSAGE_OUTPUT, data, (size_t)n);
-        return true;
+        return n;
 }
 
 static void output_ready(struct monitor *monitor, struct source *source, uint32_t events)
 {
         (void)events;
         /* EIO of a pseudo-terminal: nobody has its other side open (any more). */
-        if (!take_output(monitor, source))
+        ssize_t n = take_output(monitor, source);
+        if (n <= 0 && n != -EAGAIN)
                 monitor_forget(monitor, source);
 }
 
@@ -140,13 +144,17 @@ void streams_drain(struct monitor *monitor)
         struct source *sources[] = { &monitor->output, &monitor->error, &monitor->terminal };
         for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
                 struct source *source = sources[i];
-                /* What its processes wrote is in the pipe now; another that still holds it open (--pid host) is not
-                 * waited for. */
                 int waiting = 0;
-                while (source->fd >= 0 && !ioctl(source->fd, FIONREAD, &waiting) && waiting > 0) {
+                if (source->fd < 0 || ioctl(source->fd, FIONREAD, &waiting) < 0)
+                        continue;
+                /* What its processes wrote is in the pipe now; another that still writes there (--pid host) is not
+                 * waited for. */
+                ssize_t left = waiting, n = 1;
+                if (source == &monitor->terminal)
+                        left += TERMINAL_BACKLOG;
+                for (; left > 0 && n > 0; left -= n) {
                         clients_flush(monitor);
-                        if (!take_output(monitor, source))
-                                break;
+                        n = take_output(monitor, source);
                 }
         }
         streams_close(monitor);

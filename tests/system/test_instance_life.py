@@ -187,6 +187,14 @@ def test_a_check_that_takes_too_long_is_ended_with_its_programs(host):
     assert len([line for line in host.ok("exec", "one", "ps").splitlines() if line.endswith(" sleep 77")]) <= 1
 
 
+# ---- Output ----
+
+def test_a_program_of_the_hosts_that_goes_on_writing_does_not_keep_the_instance_up(host):
+    start(host, "one", "--pid", "host", IMAGE, "sh", "-c", "echo first; yes & sleep 0.2; exit 0")
+    until(lambda: state_of(host, "one")["Status"] == "exited")
+    assert host.ok("logs", "one").startswith("first")
+
+
 # ---- Limits, signals ----
 
 def test_too_little_memory_is_reported_as_such(host):
