@@ -175,7 +175,7 @@ static int adopt(struct state *state, struct cgroup **cgroup)
         json_get_string(&platform, "cgroupsPath", &path);
         /* "slice:prefix:name" is systemd's form; a path of ours has no reason to look like it. */
         bool systemd = path && path[0] != '/' && strchr(path, ':');
-        return cgroup_create(state->id, path && *path ? path : NULL, systemd, geteuid() != 0, NULL, cgroup, NULL);
+        return cgroup_adopt(state->id, path && *path ? path : NULL, systemd, geteuid() != 0, cgroup, NULL);
 }
 
 static int destroy(struct state *state, const struct cgroup *cgroup, struct error *err)
