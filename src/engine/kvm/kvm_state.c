@@ -104,12 +104,17 @@ static int set_floating_point(struct vcpu *vcpu, const struct cpu_state *state, 
         return 0;
 }
 
+/* struct kvm_msrs with room for its entries. */
+struct msr_list {
+        uint32_t count, reserved;
+        struct kvm_msr_entry entries[CPU_MSRS_MAX];
+};
+
+_Static_assert(offsetof(struct msr_list, entries) == sizeof(struct kvm_msrs), "the layout of struct kvm_msrs");
+
 static int set_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
 {
-        struct {
-                struct kvm_msrs header;
-                struct kvm_msr_entry entries[CPU_MSRS_MAX];
-        } msrs = { .header.nmsrs = state->msr_count };
+        struct msr_list msrs = { .count = state->msr_count };
         if (!state->msr_count)
                 return 0;
         for (unsigned i = 0; i < state->msr_count; i++)
@@ -226,10 +231,7 @@ static int get_floating_point(struct vcpu *vcpu, struct cpu_state *state, struct
 /* Reads those MSRs whose indices stand in *state. */
 static int get_msrs(struct vcpu *vcpu, struct cpu_state *state, struct error *err)
 {
-        struct {
-                struct kvm_msrs header;
-                struct kvm_msr_entry entries[CPU_MSRS_MAX];
-        } msrs = { .header.nmsrs = state->msr_count };
+        struct msr_list msrs = { .count = state->msr_count };
         if (!state->msr_count)
                 return 0;
         for (unsigned i = 0; i < state->msr_count; i++)
