@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -39,13 +40,21 @@ uint64_t networks_hash(const struct networks *networks, const char *first, ...)
         return hash ^ hash >> 32;
 }
 
-static int open_folder(const char *parent, const char *name, mode_t mode, int *fd, struct error *err)
+/* For us alone: leases tell who runs what, and a pinned namespace is a way into an instance. */
+static int open_folder(const char *parent, const char *name, int *fd, struct error *err)
 {
-        _cleanup_free_ char *path = text_format("%s/%s", parent, name);
-        if (!path)
-                return error_memory(err);
-        *fd = directory_make(path, mode, err);
-        return *fd < 0 ? *fd : 0;
+        struct stat status;
+        _cleanup_close_ int above = directory_make(parent, 0711, err);
+        if (above < 0)
+                return above;
+        if (mkdirat(above, name, 0700) < 0 && errno != EEXIST)
+                return error_errno(err, "cannot create the folder %s/%s", parent, name);
+        *fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (*fd < 0 || fstat(*fd, &status) < 0)
+                return error_errno(err, "cannot open the folder %s/%s", parent, name);
+        if (status.st_mode & 0077 && fchmod(*fd, 0700) < 0)
+                return error_errno(err, "cannot keep others out of the folder %s/%s", parent, name);
+        return 0;
 }
 
 static void name_kernel_objects(struct networks *networks)
@@ -74,11 +83,11 @@ int networks_open(const char *root, const char *state, bool rootless, struct net
                                    .pins = -1 };
         int r = self->root && self->state ? 0 : error_memory(err);
         if (!r)
-                r = open_folder(root, "networks", 0755, &self->definitions, err);
+                r = open_folder(root, "networks", &self->definitions, err);
         if (!r)
-                r = open_folder(state, "networks", 0755, &self->leases, err);
+                r = open_folder(state, "networks", &self->leases, err);
         if (!r)
-                r = open_folder(state, "netns", 0755, &self->pins, err);
+                r = open_folder(state, "netns", &self->pins, err);
         if (r < 0) {
                 networks_close(self);
                 return r;

@@ -115,3 +115,10 @@ def test_published_ports_stay_when_another_network_does(host, serve):
     host.ok("network", "disconnect", "other", "web")
     assert host.ok("port", "web") == ""
     assert ask("tcp", HOST4, 8080, patience=1) is None
+
+
+def test_an_instance_with_ids_of_its_own_is_on_the_network_too(host, serve):
+    run(host, "web", "--userns", "auto", "-p", "8080:80")
+    serve("web", "tcp", 80)
+    assert ask("tcp", "127.0.0.1", 8080) == "web"
+    assert "eth0" in host.ok("exec", "web", "ip", "link")

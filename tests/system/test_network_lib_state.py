@@ -45,6 +45,16 @@ def test_nothing_is_left_once_the_last_instance_went(network):
     assert not list(Path(network.state, "netns").iterdir()) and not list(Path(network.state, "networks").glob("*.leases"))
 
 
+def test_the_folders_are_for_their_owner_alone(network):
+    folders = [Path(network.root, "networks"), Path(network.state, "networks"), Path(network.state, "netns")]
+    network.start("a")
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
+    for folder in folders:
+        folder.chmod(0o755)
+    network.ok("ls")
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
+
+
 def test_release_of_what_is_not_there_succeeds(network):
     network.ok("release", "nobody")
     network.start("a")
