@@ -99,7 +99,8 @@ static int map_ids(const char *helper, const char *file, pid_t pid, unsigned sel
         pid_t child;
         r = process_spawn(arguments, (int[]){ -1, -1, -1 }, &child, err);
         if (r == -ENOENT)
-                return error_set(err, r, "%s is not installed; it gives a user ids of their own (Debian: apt install uidmap)",
+                return error_set(err, r,
+                                 "%s is not installed; it gives a user ids of their own (Debian: apt install uidmap)",
                                  helper);
         if (r < 0)
                 return r;
@@ -300,8 +301,8 @@ static int find_monitor(const char *state, char **root)
         uint64_t its_start = 0;
         struct dirent *entry;
         while (instances && (entry = readdir(instances))) {
-                _cleanup_close_ int folder = openat(dirfd(instances), entry->d_name,
-                                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                _cleanup_close_ int folder =
+                        openat(dirfd(instances), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 _cleanup_json_ json_t *run = NULL;
                 if (entry->d_name[0] == '.' || folder < 0 || json_read(folder, "run.json", &run, NULL) < 0)
                         continue;

@@ -54,8 +54,8 @@ static int port_arguments(const struct lease *lease, bool udp, char ***arguments
         return r;
 }
 
-static int arguments_make(const struct lease *lease, const char *pin, const char *pid, bool offline,
-                          char ***arguments, struct error *err)
+static int arguments_make(const struct lease *lease, const char *pin, const char *pid, bool offline, char ***arguments,
+                          struct error *err)
 {
         /* Left to itself pasta forwards every port that anything binds, in both directions. */
         const char *const fixed[] = {
