@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The life of an ordinary user: everything as root has it, with ids, cgroups and networks of the user's own."""
-import json
 import os
 import shutil
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support import archives, private_host
+from support import archives, leaks, private_host
 from support.images import device, file, folder as directory, write_tar
 from support.ordinary_user import SUB_FIRST, UID, own_folder
 from support.terminal import Terminal
@@ -115,16 +114,15 @@ def state_of(user, name):
 
 
 def processes(*words, owner=None):
-    """{pid: command line} of the living processes whose command line has all the words."""
+    """{pid: command line} of this test's living processes whose command line has all the words."""
     found = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
+    for pid, line in leaks.descendants().items():
         try:
-            line = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            belongs = owner is None or os.stat(f"/proc/{entry}").st_uid == owner
+            belongs = owner is None or os.stat(f"/proc/{pid}").st_uid == owner
         except OSError:
             continue
-        if line and belongs and all(word in line for word in words):
-            found[int(entry)] = line
+        if belongs and all(word in line for word in words):
+            found[pid] = line
     return found
 
 
