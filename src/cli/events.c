@@ -42,8 +42,10 @@ static const char *member(const json_t *event, const char *key)
 /* What templates call a field where JSON calls it otherwise: Go's name of it. */
 static void add_template_names(json_t *object)
 {
-        static const char *const names[][2] = { { "Status", "status" }, { "From", "from" }, { "ID", "id" },
-                                                { "Scope", "scope" },   { "Time", "time" }, { "TimeNano", "timeNano" } };
+        static const char *const names[][2] = {
+                { "Status", "status" }, { "From", "from" }, { "ID", "id" },
+                { "Scope", "scope" },   { "Time", "time" }, { "TimeNano", "timeNano" }
+        };
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 json_object_set(object, names[i][0], json_object_get(object, names[i][1]));
 }

@@ -202,7 +202,8 @@ static int remove_all(struct call *call, void *target, struct error *err)
 const struct command command_images = {
         .summary = "List images",
         .usage = "[NAME[:TAG]]",
-        .description = "Filters: reference, label, dangling, id, before, since. NAME may be a pattern such as 'debian:*'.",
+        .description =
+                "Filters: reference, label, dangling, id, before, since. NAME may be a pattern such as 'debian:*'.",
         .max = 1,
         .operands = OPERAND_IMAGE,
         .options = images_tables,

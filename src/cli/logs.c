@@ -50,7 +50,7 @@ static int read_query(const struct logs_options *options, struct log_query *quer
 
 struct printer {
         bool timestamps;
-        char *details; /* NULL: not wanted */
+        char *details;     /* NULL: not wanted */
         bool open_line[3]; /* of each stream: a line feed is still to come */
 };
 

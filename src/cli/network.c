@@ -111,9 +111,12 @@ static const struct column columns[] = {
 static const struct listing listing = { "ID", columns };
 
 static const struct filter_key filter_keys[] = {
-        { "name", "Name", FILTER_PART },          { "id", "ID", FILTER_START },
-        { "driver", "Driver", FILTER_EXACT },     { "label", ".Labels", FILTER_LABEL },
-        { "dangling", ".Dangling", FILTER_BOOL }, { "type", ".Type", FILTER_EXACT },
+        { "name", "Name", FILTER_PART },
+        { "id", "ID", FILTER_START },
+        { "driver", "Driver", FILTER_EXACT },
+        { "label", ".Labels", FILTER_LABEL },
+        { "dangling", ".Dangling", FILTER_BOOL },
+        { "type", ".Type", FILTER_EXACT },
         { 0 },
 };
 

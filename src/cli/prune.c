@@ -30,8 +30,7 @@ static const struct option_spec filter_option_table[] = {
         { 0 },
 };
 static const struct option_spec volumes_option_table[] = {
-        { "volumes", 0, OPTION_FLAG, offsetof(struct prune_options, volumes), NULL,
-          "volumes without a name, too" },
+        { "volumes", 0, OPTION_FLAG, offsetof(struct prune_options, volumes), NULL, "volumes without a name, too" },
         { 0 },
 };
 static const struct option_spec *const instance_tables[] = { force_option_table, filter_option_table, NULL };

@@ -50,8 +50,8 @@ static const struct option_spec run_option_table[] = {
 };
 
 #define SETTING_TABLES                                                                                                 \
-        program_option_table, creation_option_table, entrypoint_option_table, file_option_table, network_option_table, limit_option_table,    \
-                fixed_limit_option_table, right_option_table, care_option_table
+        program_option_table, creation_option_table, entrypoint_option_table, file_option_table, network_option_table, \
+                limit_option_table, fixed_limit_option_table, right_option_table, care_option_table
 
 static const struct option_spec *const run_tables[] = { run_option_table, SETTING_TABLES, NULL };
 static const struct option_spec *const create_tables[] = { SETTING_TABLES, NULL };

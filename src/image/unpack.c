@@ -30,8 +30,8 @@ static int unpack_layer(struct adding *adding, struct stream *stream, const stru
                 return error_set(err, -EBADMSG, "the content of blob %s is damaged; load its image again",
                                  layer->digest.text);
         if (report.refused)
-                fprintf(stderr, "%s: layer %.19s: %u things could not be kept, first: %s\n", program_invocation_short_name,
-                        layer->digest.text, report.refused, report.first_refused);
+                fprintf(stderr, "%s: layer %.19s: %u things could not be kept, first: %s\n",
+                        program_invocation_short_name, layer->digest.text, report.refused, report.first_refused);
         return 0;
 }
 

@@ -81,8 +81,7 @@ static json_t *config_of(const struct instance *instance, const struct instance_
 {
         _cleanup_free_ char *hostname = instance_hostname(instance, settings);
         json_t *config = json_pack("{s:s*, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "Hostname",
-                                   hostname, "Domainname",
-                                   settings->domainname ? settings->domainname : "", "User",
+                                   hostname, "Domainname", settings->domainname ? settings->domainname : "", "User",
                                    settings->user ? settings->user : "", "Tty", settings->tty, "OpenStdin",
                                    settings->interactive, "Env", inspect_list(settings->environment), "Cmd",
                                    inspect_list(settings->command), "Entrypoint", inspect_list(settings->entrypoint),

@@ -74,9 +74,9 @@ static json_t *devices_of(const struct instance_settings *settings)
         for (char *const *text = settings->devices; text && *text; text++) {
                 struct device_setting device;
                 if (!device_setting_parse(*text, &device, NULL))
-                        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "PathOnHost", device.host,
-                                                              "PathInContainer", device.container,
-                                                              "CgroupPermissions", device.access));
+                        json_array_append_new(list,
+                                              json_pack("{s:s, s:s, s:s}", "PathOnHost", device.host, "PathInContainer",
+                                                        device.container, "CgroupPermissions", device.access));
         }
         return list;
 }

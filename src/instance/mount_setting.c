@@ -70,9 +70,10 @@ static int set_source(struct mount_setting *mount, const char *text, const char 
                 return mount->source ? 0 : error_memory(err);
         }
         if (strchr(source, '/'))
-                return error_set(err, -EINVAL,
-                                 "mount \"%s\": \"%s\" is no volume's name; for a folder write ./%s or an absolute path",
-                                 text, source, source);
+                return error_set(
+                        err, -EINVAL,
+                        "mount \"%s\": \"%s\" is no volume's name; for a folder write ./%s or an absolute path", text,
+                        source, source);
         if (!volume_name_valid(source))
                 return error_set(err, -EINVAL,
                                  "mount \"%s\": \"%s\" is neither a path (with a slash) nor a volume's name "

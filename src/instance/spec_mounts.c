@@ -131,7 +131,8 @@ static void add_sys(json_t *mounts, const struct spec_input *input)
         else
                 add_default(mounts, input,
                             &(struct default_mount){ "/sys", "sysfs", "sysfs",
-                                                     privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro" });
+                                                     privileged ? "nosuid,noexec,nodev,rw"
+                                                                : "nosuid,noexec,nodev,ro" });
 }
 
 /* Nobody can make devices in a user namespace; the runtime binds those that keep their path, the others are bound here. */
