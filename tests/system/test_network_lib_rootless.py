@@ -126,6 +126,15 @@ def test_detaching_the_last_network_closes_the_way_out(user):
     assert user.run("a", "ip", "-brief", "link").split()[0] == "lo"
 
 
+def test_a_host_that_leads_nowhere_still_has_networks_and_ports(user):
+    subprocess.run(["ip", "link", "delete", "up0"], check=True)
+    assert subprocess.run(["ip", "route", "show", "default"], capture_output=True).stdout == b""
+    web, plain = user.start("web", ports=["8080:80"]), user.start("plain")
+    user.serve("web", "tcp", 80)
+    assert user.ask("plain", "tcp", web["address"], 80) == f"web {plain['address']}"
+    assert user.ask("host", "tcp", "127.0.0.1", 8080).startswith("web ")
+
+
 def test_ports_stay_as_long_as_there_is_a_way_out(user):
     user.ok("create", "own")
     user.start("web", ports=["8080:80"])
