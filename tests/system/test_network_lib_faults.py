@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support import programs
+from support import leaks, programs
 from support.network_host import network, outside  # noqa: F401
 
 
@@ -156,3 +157,24 @@ def test_a_thousand_instances_fit_on_one_network(network):
     assert network.ask("i0", "tcp", last["address"], 80)
     assert Path(network.hosts("i0")).read_text() == Path(network.hosts("last")).read_text()
     network.ok("repair", timeout=300)
+
+
+def test_names_that_a_killed_process_did_not_write_are_written_by_the_next(network):
+    """From some dozens of instances on, a process of its own tells the others the newcomers' names."""
+    for number in range(34):
+        network.start(f"a{number}")
+    wait_until(lambda: "\ta33\n" in Path(network.hosts("a0")).read_text())
+    network.ok("make", "b", "--", *network.attach_words("b"), env={"ONGGI_TEST_KILL": "network.names.written"})
+    statuses = []
+    wait_until(lambda: leaks.descendants(statuses) is not None and signal.SIGKILL in statuses)
+    network.start("c")
+    for name in ("a0", "a33"):
+        wait_until(lambda name=name: {"\tb\n", "\tc\n"} <= set(re.findall("\t[bc]\n", Path(network.hosts(name)).read_text())))
+
+
+def wait_until(condition, seconds=20):
+    """For what happens in another process and sends no event."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
