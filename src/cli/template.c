@@ -248,7 +248,7 @@ static struct expression *parse_method(struct parser *parser, struct expression 
         }
         free(TAKE_PTR(row->fields[count - 1]));
         call->kind = EXPRESSION_CALL;
-        call->function = template_function_find("Label");
+        call->function = template_function_find(TEMPLATE_METHOD_LABEL);
         call->arguments[0] = row;
         call->arguments[1] = TAKE_PTR(key);
         call->argument_count = 2;

@@ -205,7 +205,7 @@ static const struct template_function functions[] = {
         { "not", 1, 1, not },
         { "and", 1, TEMPLATE_ARGUMENTS_MAX, and},
         { "or", 1, TEMPLATE_ARGUMENTS_MAX, or },
-        { "Label", 2, 2, label },
+        { TEMPLATE_METHOD_LABEL, 2, 2, label },
 };
 
 const struct template_function *template_function_find(const char *name)

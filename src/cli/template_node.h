@@ -16,6 +16,8 @@ struct template_function {
         json_t *(*call)(json_t *const *args, size_t count, struct error *err);
 };
 const struct template_function *template_function_find(const char *name);
+/* {{.Label "key"}} of a row; no template can write this name. */
+#define TEMPLATE_METHOD_LABEL ".Label"
 
 #define TEMPLATE_ARGUMENTS_MAX 8
 

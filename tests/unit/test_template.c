@@ -13,6 +13,7 @@
 
 static const char value_text[] =
         "{\"Name\": \"web\", \"Pid\": 7, \"Share\": 1.5, \"Running\": true, \"Nothing\": null,"
+        " \"Row\": {\"Labels\": \"a.b=1,list=x,y,bare=\"}, \"Heading\": {\"Labels\": \"LABELS\"},"
         " \"Args\": [\"a\", \"b\"],"
         " \"Empty\": [], \"State\": {\"Status\": \"running\", \"Code\": 0}, \"Labels\": {\"b.c\": \"2\", \"a\": \"1\"},"
         " \"Ports\": {\"80/tcp\": [{\"HostPort\": \"8080\"}], \"53/udp\": [{\"HostPort\": \"5353\"}]}}";
@@ -152,6 +153,18 @@ static void test_nesting_is_bounded(void **state)
         refuse(deep.data, "too deep");
 }
 
+static void test_a_rows_label_can_be_asked_for_by_its_key(void **state)
+{
+        (void)state;
+        expect("{{.Row.Label \"a.b\"}} {{(.Row).Label `bare` | len}} {{.Row.Label \"list\" | upper}}", "1 0 X,Y");
+        expect("{{.Row.Label \"no\"}}{{.Heading.Label \"a.long_name\"}}", "long name");
+        refuse("{{.Name \"x\"}}", "more than one value");
+        refuse("{{.Row.Label}}", "no field \"Label\"");
+        refuse("{{.Row.Label 7}}", "no string");
+        refuse("{{.Row.Label}", "closing");
+        refuse("{{Label .Row \"a\"}}", "does not exist");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -164,6 +177,7 @@ int main(void)
                 cmocka_unit_test(test_dashes_trim_the_space_beside_an_action),
                 cmocka_unit_test(test_broken_templates_are_refused_with_a_reason),
                 cmocka_unit_test(test_nesting_is_bounded),
+                cmocka_unit_test(test_a_rows_label_can_be_asked_for_by_its_key),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
