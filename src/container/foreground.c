@@ -2,6 +2,8 @@
 #include "container/foreground.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/process.h"
 
 /* What the kernel sends for a fault of the runtime itself must end the runtime; the rest is for the program. */
@@ -75,39 +76,72 @@ static void handle_signals(int signals, int pidfd, int master)
         }
 }
 
-/* Copies what is there. False at the end of the stream. */
-static bool copy(int from, int to)
+/*
+ * One direction of the terminal. What was read waits here until it can be written, so that neither side's slowness
+ * keeps the other direction, or a signal, waiting. At most PIPE_BUF bytes: a blocking pipe that poll(2) calls writable
+ * takes as much at once.
+ */
+struct flow {
+        int from, to; /* from -1: at its end */
+        size_t begin, end;
+        char data[PIPE_BUF];
+};
+
+static bool flow_waits(const struct flow *flow)
 {
-        char data[8192];
-        ssize_t n = read(from, data, sizeof(data));
-        if (n < 0)
-                return errno == EINTR || errno == EAGAIN;
-        return n > 0 && write_all(to, data, (size_t)n) >= 0;
+        return flow->begin < flow->end;
+}
+
+static void flow_read(struct flow *flow)
+{
+        ssize_t n = read(flow->from, flow->data, sizeof(flow->data));
+        if (!n || (n < 0 && errno != EINTR && errno != EAGAIN))
+                flow->from = -1;
+        flow->begin = 0;
+        flow->end = n > 0 ? (size_t)n : 0;
+}
+
+static void flow_write(struct flow *flow)
+{
+        ssize_t n = write(flow->to, flow->data + flow->begin, flow->end - flow->begin);
+        if (n > 0)
+                flow->begin += (size_t)n;
+        else if (n < 0 && errno != EINTR && errno != EAGAIN)
+                *flow = (struct flow){ .from = -1, .to = flow->to };
 }
 
 static int wait_by_poll(pid_t child, int pidfd, int master, struct error *err)
 {
         sigset_t set = passed_on();
         _cleanup_close_ int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (signals < 0)
+        if (signals < 0 || fcntl(master, F_SETFL, O_NONBLOCK) < 0)
                 return error_errno(err, "cannot wait for signals");
-        struct pollfd waits[] = {
-                { .fd = signals, .events = POLLIN },
-                { .fd = pidfd, .events = POLLIN },
-                { .fd = master, .events = POLLIN },
-                { .fd = STDIN_FILENO, .events = POLLIN },
-        };
+        struct flow input = { .from = STDIN_FILENO, .to = master }, output = { .from = master, .to = STDOUT_FILENO };
         for (int code;;) {
+                enum { SIGNALS, CHILD, MASTER_IN, MASTER_OUT, INPUT, OUTPUT };
+                struct pollfd waits[] = {
+                        [SIGNALS] = { .fd = signals, .events = POLLIN },
+                        [CHILD] = { .fd = pidfd, .events = POLLIN },
+                        [MASTER_IN] = { .fd = flow_waits(&output) ? -1 : output.from, .events = POLLIN },
+                        [MASTER_OUT] = { .fd = flow_waits(&input) ? master : -1, .events = POLLOUT },
+                        [INPUT] = { .fd = flow_waits(&input) ? -1 : input.from, .events = POLLIN },
+                        [OUTPUT] = { .fd = flow_waits(&output) ? STDOUT_FILENO : -1, .events = POLLOUT },
+                };
                 if (poll(waits, ARRAY_SIZE(waits), -1) < 0 && errno != EINTR)
                         return error_errno(err, "cannot wait for the terminal");
-                if (waits[0].revents)
+                if (waits[SIGNALS].revents)
                         handle_signals(signals, pidfd, master);
-                if (waits[2].revents && !copy(master, STDOUT_FILENO))
-                        waits[2].fd = -1;
-                if (waits[3].revents && !copy(STDIN_FILENO, master))
-                        waits[3].fd = -1;
+                if (waits[MASTER_IN].revents)
+                        flow_read(&output);
+                if (waits[OUTPUT].revents)
+                        flow_write(&output);
+                if (waits[INPUT].revents)
+                        flow_read(&input);
+                if (waits[MASTER_OUT].revents)
+                        flow_write(&input);
                 /* What the program wrote last is still to be copied: the master answers EIO when all of it is. */
-                if (waits[1].revents && !(waits[2].revents & POLLIN) && child_ended(child, &code))
+                if (waits[CHILD].revents && !flow_waits(&output) && !(waits[MASTER_IN].revents & POLLIN) &&
+                    child_ended(child, &code))
                         return code;
         }
 }
