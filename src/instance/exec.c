@@ -27,6 +27,8 @@
 #include "instance/start.h"
 #include "instance/terminal.h"
 
+#define INPUT_SIZE 4096
+
 /* One program that is run inside a running instance. */
 struct execution {
         struct instance *instance;
@@ -43,6 +45,9 @@ struct execution {
         struct detach_keys keys;
         size_t key_position;
         bool detached;
+        char input[INPUT_SIZE + 16]; /* what the terminal has not taken yet; held keys come before it */
+        size_t input_begin, input_end;
+        bool in_line, input_over;
 };
 
 static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
@@ -137,6 +142,7 @@ static int take_terminal(struct execution *execution)
         if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
                 return -EPROTO;
         memcpy(&execution->master, CMSG_DATA(header), sizeof(int));
+        fcntl(execution->master, F_SETFL, O_NONBLOCK);
         return 0;
 }
 
@@ -214,24 +220,50 @@ static void relay_error(struct execution *execution)
         }
 }
 
+/* Writes what the terminal takes now. What it has no room for waits: the program may first want its output read. */
+static void write_input(struct execution *execution)
+{
+        ssize_t n = write(execution->master, execution->input + execution->input_begin,
+                          execution->input_end - execution->input_begin);
+        if (n > 0)
+                execution->input_begin += (size_t)n;
+        else if (n < 0 && errno != EINTR && errno != EAGAIN)
+                execution->input_begin = execution->input_end;
+}
+
+static void put_input(struct execution *execution, const void *data, size_t length)
+{
+        memcpy(execution->input + execution->input_end, data, length);
+        execution->input_end += length;
+}
+
+/* ^D ends a terminal's input at the beginning of a line; after a line's beginning the first one ends the line. */
+static void end_input(struct execution *execution)
+{
+        execution->input_over = true;
+        put_input(execution, "\4\4", execution->in_line ? 2 : 1);
+}
+
 static void relay_input(struct execution *execution)
 {
-        char data[4096], out[8192 + 16];
+        unsigned char data[INPUT_SIZE];
         ssize_t n = read(STDIN_FILENO, data, sizeof(data));
-        size_t count = 0;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+                return;
+        execution->input_begin = execution->input_end = 0;
         for (ssize_t i = 0; i < n && !execution->detached; i++) {
                 size_t held;
-                int r = detach_keys_feed(&execution->keys, &execution->key_position, (unsigned char)data[i], &held);
+                int r = detach_keys_feed(&execution->keys, &execution->key_position, data[i], &held);
                 execution->detached = r == 1;
                 if (r >= 0)
                         continue;
-                memcpy(out + count, execution->keys.keys, held);
-                count += held;
-                out[count++] = data[i];
+                put_input(execution, execution->keys.keys, held);
+                put_input(execution, &data[i], 1);
+                execution->in_line = data[i] != '\n' && data[i] != '\r';
         }
         if (n <= 0)
-                out[count++] = 4; /* ^D: the end of a terminal's input */
-        write_all(execution->master, out, count);
+                end_input(execution);
+        write_input(execution);
 }
 
 /* Returns false when the terminal has no other side any more. */
@@ -258,15 +290,16 @@ static void take_signal(struct execution *execution)
 static void relay(struct execution *execution)
 {
         const struct exec_settings *exec = execution->settings;
-        bool running = true, input = exec->interactive;
+        bool running = true;
         while (running && !execution->detached) {
-                bool tty = execution->master >= 0;
+                bool pending = execution->input_begin < execution->input_end;
+                bool input = exec->interactive && execution->master >= 0 && !pending && !execution->input_over;
                 struct pollfd polls[] = { { .fd = execution->child, .events = POLLIN },
                                           { .fd = execution->signals, .events = POLLIN },
                                           { .fd = execution->error_pipe, .events = POLLIN },
                                           { .fd = execution->console, .events = POLLIN },
-                                          { .fd = execution->master, .events = POLLIN },
-                                          { .fd = tty && input ? STDIN_FILENO : -1, .events = POLLIN } };
+                                          { .fd = execution->master, .events = pending ? POLLIN | POLLOUT : POLLIN },
+                                          { .fd = input ? STDIN_FILENO : -1, .events = POLLIN } };
                 if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
                         return;
                 running = !polls[0].revents;
@@ -276,11 +309,14 @@ static void relay(struct execution *execution)
                         relay_error(execution);
                 if (polls[3].revents && !take_terminal(execution))
                         set_size(execution);
-                if (polls[4].revents && !relay_output(execution)) {
+                if (polls[4].revents & POLLOUT)
+                        write_input(execution);
+                if (polls[4].revents & ~POLLOUT && !relay_output(execution)) {
                         close(execution->master);
                         execution->master = -1;
+                        execution->input_begin = execution->input_end;
                 }
-                if (polls[5].revents)
+                if (polls[5].revents && execution->master >= 0)
                         relay_input(execution);
         }
         /* What was written before the end is still on its way. */

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Terminals: raw input, size, the keys that detach, attaching again; exec with a terminal."""
+import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -78,6 +80,50 @@ def test_exec_has_a_terminal_of_its_own(host):
     terminal.expect("/dev/pts/")
     terminal.type("9\n")
     assert terminal.end() == 9
+
+
+class ExecWithPipe:
+    """`exec -it` whose input is a terminal, that can hang up, and whose output is a pipe."""
+
+    def __init__(self, host, script):
+        host.ok("run", "-d", "--network", "none", "--name", "one", IMAGE, "sleep", "1000")
+        self.fd, its = os.openpty()
+        self.process = host.popen("exec", "-it", "one", "sh", "-c", script, stdin=its, stdout=subprocess.PIPE, text=False)
+        os.close(its)
+        assert self.process.stdout.readline().rstrip() == b"ready"
+
+    def type(self, data):
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def hang_up(self):
+        os.close(self.fd)
+
+    def output(self):
+        return self.process.communicate(timeout=60)[0]
+
+
+def test_much_input_and_much_output_of_exec_do_not_wait_for_each_other(host):
+    program = ExecWithPipe(host, "stty raw -echo; echo ready; dd bs=1000000 count=1 iflag=fullblock 2>/dev/null | cat")
+    writer = threading.Thread(target=program.type, args=(b"x" * 1000000,))
+    writer.start()
+    assert len(program.output()) == 1000000
+    writer.join()
+    program.hang_up()
+
+
+def test_the_end_of_input_reaches_the_terminal_of_exec_once(host):
+    program = ExecWithPipe(host, "stty raw -echo; echo ready; timeout 1 cat | wc -c")
+    program.hang_up()
+    assert program.output().split()[0] == b"1"
+
+
+def test_the_end_of_input_ends_a_line_that_was_begun(host):
+    program = ExecWithPipe(host, "echo ready; cat; echo over")
+    program.type(b"begun")
+    assert program.process.stdout.read(5) == b"begun"  # the terminal's echo
+    program.hang_up()
+    assert program.output().split() == [b"begunover"]
 
 
 def test_signals_to_the_command_reach_a_program_without_a_terminal(host):
