@@ -2,9 +2,10 @@
 /*
  * An engine: what runs a guest's instructions. One interface, one folder an engine (kvm/, later soft/, svm/, vmx/).
  *
- * The host of the machine opens an engine for one machine and makes its virtual CPUs; engine_run() runs one until the machine must
- * act and says why it came back. The engine does not know devices: the caller answers the exit (for a read by filling in its
- * value) and runs again. A vcpu is used by one thread at a time, but for vcpu_kick(), which any thread may call.
+ * The host of the machine opens an engine for one machine and makes its virtual CPUs; engine_run() runs one until
+ * the machine must act and says why it came back. The engine does not know devices: the caller answers the exit
+ * (for a read by filling in its value) and runs again. A vcpu is used by one thread at a time, but for vcpu_kick(),
+ * which any thread may call.
  */
 #pragma once
 
@@ -63,8 +64,8 @@ struct engine_operations {
         int (*interrupt_line)(struct engine *engine, unsigned line, bool raised);
         int (*message_interrupt)(struct engine *engine, uint64_t address, uint32_t data);
         /*
-         * From now on (or no longer: present false) a 16-bit write of the guest to `at` adds one to the eventfd instead of leaving
-         * the guest. NULL in engines that have no such thing.
+         * From now on (or no longer: present false) a 16-bit write of the guest to `at` adds one to the eventfd
+         * instead of leaving the guest. NULL in engines that have no such thing.
          */
         int (*doorbell)(struct engine *engine, uint64_t at, int eventfd, bool present);
 
@@ -74,7 +75,10 @@ struct engine_operations {
         int (*get_state)(struct vcpu *vcpu, struct cpu_state *state, struct error *err);
         /* Returns when the machine must act, with *exit filled. Finishes the last exit's instruction first. */
         void (*run)(struct vcpu *vcpu, struct engine_exit *exit);
-        /* Brings the vcpu out of run() with ENGINE_EXIT_KICKED, now or at its next entry. Any thread, signal handlers too. */
+        /*
+         * Brings the vcpu out of run() with ENGINE_EXIT_KICKED, now or at its next entry. Any thread, signal handlers
+         * too.
+         */
         void (*kick)(struct vcpu *vcpu);
         const char *(*failure)(const struct vcpu *vcpu);
 };

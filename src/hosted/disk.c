@@ -18,7 +18,7 @@
 #include "hosted/vmm_private.h"
 #include "machine/virtio/block.h"
 
-#define QUEUES_MAX 8
+#define QUEUES_MAX   8
 #define REQUESTS_MAX 64
 
 /* One queue and the thread that serves it. */
@@ -244,8 +244,8 @@ static int set_item(const char *item, unsigned cpus, struct disk_settings *setti
         if (text_starts(item, "serial=")) {
                 const char *serial = item + strlen("serial=");
                 if (strlen(serial) > VIRTIO_BLOCK_SERIAL)
-                        return error_set(err, -EINVAL, "a disk's serial has at most %d letters, not %s", VIRTIO_BLOCK_SERIAL,
-                                         serial);
+                        return error_set(err, -EINVAL, "a disk's serial has at most %d letters, not %s",
+                                         VIRTIO_BLOCK_SERIAL, serial);
                 strcpy(settings->serial, serial);
                 return 0;
         }
@@ -256,7 +256,8 @@ static int set_item(const char *item, unsigned cpus, struct disk_settings *setti
                 settings->queues = (unsigned)queues;
                 return 0;
         }
-        return error_set(err, -EINVAL, "--disk does not know \"%s\"; it takes FILE[,ro][,serial=TEXT][,queues=N]", item);
+        return error_set(err, -EINVAL, "--disk does not know \"%s\"; it takes FILE[,ro][,serial=TEXT][,queues=N]",
+                         item);
 }
 
 int disk_parse(const char *text, unsigned cpus, struct disk_settings *settings, struct error *err)

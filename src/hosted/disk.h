@@ -2,9 +2,9 @@
 /*
  * A disk of the guest: a virtio block device whose back end is a raw file or a block device of the host.
  *
- * Each queue has a thread of its own, which waits for the driver's notifications, takes requests off the queue under the machine's
- * lock, does the input and output without it, and answers them. A file that a guest may write is locked for it; one that is
- * read-only may be shared by any number of guests.
+ * Each queue has a thread of its own, which waits for the driver's notifications, takes requests off the queue
+ * under the machine's lock, does the input and output without it, and answers them. A file that a guest may write
+ * is locked for it; one that is read-only may be shared by any number of guests.
  */
 #pragma once
 

@@ -101,7 +101,8 @@ static int write_zeroes_slowly(const struct disk_file *file, const struct block_
         return 0;
 }
 
-static int range(const struct disk_file *file, unsigned long device_request, int mode, const struct block_request *request)
+static int range(const struct disk_file *file, unsigned long device_request, int mode,
+                 const struct block_request *request)
 {
         uint64_t bounds[2] = { request->offset, request->length };
         if (!request->length)
@@ -134,8 +135,11 @@ static int write_zeroes(const struct disk_file *file, const struct block_request
 int disk_file_run(const struct disk_file *file, const struct block_request *request)
 {
         static int (*const operations[])(const struct disk_file *, const struct block_request *) = {
-                [BLOCK_READ] = transfer,   [BLOCK_WRITE] = transfer,           [BLOCK_FLUSH] = flush,
-                [BLOCK_DISCARD] = discard, [BLOCK_WRITE_ZEROES] = write_zeroes,
+                [BLOCK_READ] = transfer,
+                [BLOCK_WRITE] = transfer,
+                [BLOCK_FLUSH] = flush,
+                [BLOCK_DISCARD] = discard,
+                [BLOCK_WRITE_ZEROES] = write_zeroes,
         };
         return operations[request->operation](file, request);
 }

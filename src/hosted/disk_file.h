@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file behind a disk: a raw image, or a block device of the host. Its functions may block; several threads may call them.
+ * The file behind a disk: a raw image, or a block device of the host. Its functions may block; several threads may
+ * call them.
  */
 #pragma once
 

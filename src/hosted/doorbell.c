@@ -34,7 +34,8 @@ static void rung(void *owner, uint32_t events)
 int doorbells_serve(struct vmm *vmm, struct doorbell *doorbells, unsigned queues, struct error *err)
 {
         for (unsigned i = 0; i < queues; i++) {
-                doorbells[i].source = (struct event_source){ .fd = doorbells[i].fd, .ready = rung, .owner = &doorbells[i] };
+                doorbells[i].source =
+                        (struct event_source){ .fd = doorbells[i].fd, .ready = rung, .owner = &doorbells[i] };
                 int r = event_loop_add(&vmm->loop, &doorbells[i].source, EPOLLIN);
                 if (r < 0)
                         return error_code(err, r, "cannot wait for a device's notifications");

@@ -2,8 +2,9 @@
 /*
  * The event loop of the process: epoll(7), for the one thread that serves everything but processors and disks.
  *
- * A source belongs to whoever added it, and outlives its membership. Sources are added, changed and removed by the loop's own thread
- * or before it runs; one event is taken at a time, so a source that was removed is never called again.
+ * A source belongs to whoever added it, and outlives its membership. Sources are added, changed and removed by the
+ * loop's own thread or before it runs; one event is taken at a time, so a source that was removed is never called
+ * again.
  */
 #pragma once
 

@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
-#define MIB UINT64_C(1048576)
+#define MIB        UINT64_C(1048576)
 #define HOLE_START (UINT64_C(3) << 30)
-#define HOLE_END (UINT64_C(4) << 30)
+#define HOLE_END   (UINT64_C(4) << 30)
 
 static int map(struct guest_memory *memory, uint64_t start, uint64_t size, struct error *err)
 {

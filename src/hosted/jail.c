@@ -53,12 +53,11 @@ static int change_root(const char *folder, struct error *err)
 static int lock_files(struct error *err)
 {
         struct landlock_ruleset_attr attributes = {
-                .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
-                                     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-                                     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
-                                     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
-                                     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-                                     LANDLOCK_ACCESS_FS_MAKE_SYM,
+                .handled_access_fs =
+                        LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                        LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                        LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+                        LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
         };
         _cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
         if (rules < 0)
@@ -99,15 +98,30 @@ int jail_enter(const char *folder, struct error *err)
 
 /* What the C library needs in any thread: memory, locks, the end. */
 static const int calls_of_all[] = {
-        SYS_read, SYS_write, SYS_close, SYS_futex, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_clock_gettime,
-        SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit, SYS_exit_group, SYS_sched_yield,
-        SYS_time, SYS_sched_getaffinity,
+        SYS_read,
+        SYS_write,
+        SYS_close,
+        SYS_futex,
+        SYS_mmap,
+        SYS_munmap,
+        SYS_mprotect,
+        SYS_madvise,
+        SYS_brk,
+        SYS_clock_gettime,
+        SYS_rt_sigprocmask,
+        SYS_rt_sigreturn,
+        SYS_restart_syscall,
+        SYS_exit,
+        SYS_exit_group,
+        SYS_sched_yield,
+        SYS_time,
+        SYS_sched_getaffinity,
 };
 
 /* What device models and their back ends do, in whichever thread met the guest's access. */
 static const int calls_of_devices[] = {
-        SYS_writev, SYS_epoll_ctl, SYS_getrandom, SYS_socket, SYS_connect, SYS_sendto, SYS_sendmsg, SYS_recvfrom, SYS_shutdown,
-        SYS_mremap, SYS_getpid,
+        SYS_writev,  SYS_epoll_ctl, SYS_getrandom, SYS_socket, SYS_connect, SYS_sendto,
+        SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,
 };
 
 static const int calls_of_disks[] = { SYS_preadv, SYS_pwritev2, SYS_pwrite64, SYS_fdatasync, SYS_fallocate };
@@ -122,7 +136,10 @@ static const uint32_t ioctls_of_machines[] = {
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };
 
-#define LIST(array) { array, ARRAY_SIZE(array) }
+#define LIST(array)                                                                                                    \
+        {                                                                                                              \
+                array, ARRAY_SIZE(array)                                                                               \
+        }
 
 static const struct {
         struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory that goes back to this host: the balloon's other end. What the guest reports as free is given back at once and comes
- * again, as zeros, when the guest touches it.
+ * Guest memory that goes back to this host: the balloon's other end. What the guest reports as free is given back
+ * at once and comes again, as zeros, when the guest touches it.
  */
 #pragma once
 

@@ -24,8 +24,7 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
         case ENGINE_EXIT_MMIO:
                 machine_mmio(&vmm->machine, gpa(exit->address), exit->size, exit->write, exit->data);
                 break;
-        case ENGINE_EXIT_KICKED:
-                break;
+        case ENGINE_EXIT_KICKED: break;
         default: /* nothing can wake a CPU that halts without a local APIC; the others are ends of themselves */
                 if (!vmm->failed)
                         vmm->failed = processor;

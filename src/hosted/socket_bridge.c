@@ -16,12 +16,12 @@
 #include "hosted/vmm_private.h"
 #include "machine/virtio/socket.h"
 
-#define QUEUES 3
+#define QUEUES           3
 #define GUEST_IDENTIFIER 3
-#define PEERS_MAX 256
-#define LINE_MAX_LENGTH 32
-#define PORT_TEXT_MAX 11 /* "_4294967295" */
-#define PATH_MAX_LENGTH (sizeof(((struct sockaddr_un *)0)->sun_path) - PORT_TEXT_MAX)
+#define PEERS_MAX        256
+#define LINE_MAX_LENGTH  32
+#define PORT_TEXT_MAX    11 /* "_4294967295" */
+#define PATH_MAX_LENGTH  (sizeof(((struct sockaddr_un *)0)->sun_path) - PORT_TEXT_MAX)
 
 /* A Unix socket and the guest's connection that it belongs to. */
 struct peer {
@@ -30,8 +30,8 @@ struct peer {
         struct peer *next;
         struct socket_connection *connection;
         enum {
-                PEER_ASKS,    /* a program is still writing its CONNECT line */
-                PEER_WAITS,   /* for the guest's answer */
+                PEER_ASKS,  /* a program is still writing its CONNECT line */
+                PEER_WAITS, /* for the guest's answer */
                 PEER_OPEN,
                 PEER_CLOSING, /* the guest has gone; what it sent goes out first */
                 PEER_DEAD,    /* closed; freed by the main loop, which may still have an event of it in hand */
@@ -195,7 +195,8 @@ static void guest_writes(void *owner, void *context, const struct virtqueue_part
                 length += parts[i].length;
         }
         if (!peer->waiting_length)
-                sent = sendmsg(peer->source.fd, &(struct msghdr){ .msg_iov = vector, .msg_iovlen = count }, MSG_NOSIGNAL);
+                sent = sendmsg(peer->source.fd, &(struct msghdr){ .msg_iov = vector, .msg_iovlen = count },
+                               MSG_NOSIGNAL);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR))
                 sent = 0;
         if (sent < 0 || ((size_t)sent < length && keep(peer, parts, count, (size_t)sent) < 0)) {

@@ -2,9 +2,9 @@
 /*
  * Streams between the guest and programs of this host: the guest's vsock on one side, Unix sockets on the other.
  *
- * A program connects to PATH, writes "CONNECT <port>\n", reads "OK <port of the host>\n" and then talks to whoever listens on that port
- * in the guest. A guest that connects to port N of the host (context identifier 2) reaches whoever listens at PATH_N. That is how
- * Firecracker and Cloud Hypervisor have it, so their tools work with it.
+ * A program connects to PATH, writes "CONNECT <port>\n", reads "OK <port of the host>\n" and then talks to whoever
+ * listens on that port in the guest. A guest that connects to port N of the host (context identifier 2) reaches
+ * whoever listens at PATH_N. That is how Firecracker and Cloud Hypervisor have it, so their tools work with it.
  */
 #pragma once
 

@@ -19,7 +19,7 @@
 #include "hosted/vmm_private.h"
 #include "machine/virtio/network.h"
 
-#define QUEUES 2
+#define QUEUES      2
 #define DEFAULT_MTU 1500
 
 struct tap {
@@ -54,7 +54,9 @@ static void set_offloads(void *owner, unsigned taken)
 {
         static const struct {
                 unsigned taken, tun;
-        } map[] = { { NETWORK_GUEST_CHECKSUM, TUN_F_CSUM }, { NETWORK_GUEST_TSO4, TUN_F_TSO4 }, { NETWORK_GUEST_TSO6, TUN_F_TSO6 } };
+        } map[] = { { NETWORK_GUEST_CHECKSUM, TUN_F_CSUM },
+                    { NETWORK_GUEST_TSO4, TUN_F_TSO4 },
+                    { NETWORK_GUEST_TSO6, TUN_F_TSO6 } };
         struct tap *tap = owner;
         unsigned long offloads = 0;
         for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
@@ -175,8 +177,8 @@ int tap_open(struct vmm *vmm, const struct tap_settings *settings, struct tap **
 
 void tap_print_statistics(const struct tap *tap)
 {
-        fprintf(stderr, "network: %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64 " dropped\n", tap->network.sent,
-                tap->network.received, tap->network.dropped);
+        fprintf(stderr, "network: %" PRIu64 " frames sent, %" PRIu64 " received, %" PRIu64 " dropped\n",
+                tap->network.sent, tap->network.received, tap->network.dropped);
 }
 
 /* ---- The option ---- */
@@ -214,7 +216,8 @@ static int set_item(const char *item, struct tap_settings *settings, struct erro
                                          item + strlen("address="));
                 return 0;
         }
-        return error_set(err, -EINVAL, "--network does not know \"%s\"; it takes tap=NAME or fd=N, and address=MAC", item);
+        return error_set(err, -EINVAL, "--network does not know \"%s\"; it takes tap=NAME or fd=N, and address=MAC",
+                         item);
 }
 
 int tap_parse(const char *text, struct tap_settings *settings, struct error *err)

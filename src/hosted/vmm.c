@@ -199,7 +199,9 @@ static int open_loop(struct vmm *vmm, struct error *err)
         int r = event_loop_open(&vmm->loop, err);
         if (r < 0)
                 return r;
-        vmm->wake = (struct event_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = wake_ready, .owner = vmm };
+        vmm->wake = (struct event_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                           .ready = wake_ready,
+                                           .owner = vmm };
         if (vmm->wake.fd < 0)
                 return error_errno(err, "cannot make an eventfd");
         r = event_loop_add(&vmm->loop, &vmm->wake, EPOLLIN);
@@ -228,7 +230,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r)
                 r = load(vmm, settings, &entry, err);
         if (!r)
-                r = vmm->operations->open(&(struct engine_settings){ .cpus = (unsigned)settings->cpus }, &vmm->engine, err);
+                r = vmm->operations->open(&(struct engine_settings){ .cpus = (unsigned)settings->cpus }, &vmm->engine,
+                                          err);
         if (!r)
                 r = vmm->operations->map(vmm->engine, &vmm->machine.memory, err);
         if (!r)

@@ -2,7 +2,8 @@
 /*
  * A virtual machine as this process: the machine, its engine, a thread for each virtual CPU, and the terminal.
  *
- * vmm_run() starts the guest and serves it until it ends. Devices run in whichever thread met the access, under one lock.
+ * vmm_run() starts the guest and serves it until it ends. Devices run in whichever thread met the access, under one
+ * lock.
  */
 #pragma once
 
@@ -16,10 +17,10 @@
 
 struct vmm_settings {
         const struct engine_operations *engine;
-        uint64_t memory; /* bytes */
-        int64_t cpus;    /* 1 to VMM_CPUS_MAX */
-        char **disks;    /* each as disk_parse() has it */
-        char **networks; /* each as tap_parse() has it */
+        uint64_t memory;    /* bytes */
+        int64_t cpus;       /* 1 to VMM_CPUS_MAX */
+        char **disks;       /* each as disk_parse() has it */
+        char **networks;    /* each as tap_parse() has it */
         const char *socket; /* where socket_bridge.h listens; NULL: the guest has no vsock */
         const char *kernel, *initrd, *append;
         bool no_jail;    /* keep privileges and files: for debuggers and tracers */

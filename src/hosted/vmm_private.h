@@ -2,8 +2,9 @@
 /*
  * What the files of one virtual machine's process share.
  *
- * struct vmm is the process: the machine, its engine, its processors and its back ends. `lock` guards the machine (but for its memory)
- * and what is marked so here; a back end takes it around every call into the machine, and does its own slow work without it.
+ * struct vmm is the process: the machine, its engine, its processors and its back ends. `lock` guards the machine
+ * (but for its memory) and what is marked so here; a back end takes it around every call into the machine, and does
+ * its own slow work without it.
  */
 #pragma once
 
@@ -17,7 +18,10 @@
 #include "hosted/vmm.h"
 #include "machine/machine.h"
 
-/* One queue of a virtio device and the eventfd that a driver's notification of it ends in. Belongs to the device's back end. */
+/*
+ * One queue of a virtio device and the eventfd that a driver's notification of it ends in. Belongs to the device's
+ * back end.
+ */
 struct doorbell {
         struct doorbell *next;
         struct vmm *vmm;

@@ -67,7 +67,8 @@ struct __attribute__((packed)) fixed_description {
         uint16_t arm_boot;
         uint8_t minor;
         uint64_t x_facs, x_dsdt;
-        struct address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control, x_pm_timer, x_gpe0, x_gpe1;
+        struct address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control, x_pm_timer, x_gpe0,
+                x_gpe1;
         struct address sleep_control, sleep_status;
         uint64_t hypervisor;
 };
@@ -115,7 +116,9 @@ static uint32_t append(struct tables *tables, void *table, size_t length, const 
         size_t at = (tables->length + 15) & ~(size_t)15;
         if (at > TABLES_MAX || length > TABLES_MAX - at)
                 return 0;
-        *header = (struct header){ .length = (uint32_t)length, .revision = revision, .oem_revision = 1, .creator_revision = 1 };
+        *header = (struct header){
+                .length = (uint32_t)length, .revision = revision, .oem_revision = 1, .creator_revision = 1
+        };
         __builtin_memcpy(header->signature, signature, 4);
         __builtin_memcpy(header->oem, "ONGGI ", 6);
         __builtin_memcpy(header->table, "ONGGIVM ", 8);
@@ -157,7 +160,9 @@ static void put_isa_device(struct aml *aml, const char *name, const char *identi
         aml_close(aml);
 }
 
-/* Systems use ECAM only where this device says that nothing else is there: PCI Firmware Specification, section 4.1.2. */
+/*
+ * Systems use ECAM only where this device says that nothing else is there: PCI Firmware Specification, section 4.1.2.
+ */
 static void put_board(struct aml *aml)
 {
         aml_open_device(aml, "MBRD");
@@ -234,17 +239,20 @@ static uint32_t append_fadt(struct tables *tables, uint32_t dsdt)
 static uint32_t append_madt(struct tables *tables, unsigned cpus, uint8_t *work)
 {
         enum { ENTRY_LOCAL_APIC = 0, ENTRY_IO_APIC = 1, ENTRY_OVERRIDE = 2, ENTRY_NMI = 4 };
-        static const uint8_t fixed[] = {
-                0, 0, 0xe0, 0xfe, /* the local APICs at 0xfee00000 */
-                1, 0, 0, 0,       /* a PC's 8259s are there too */
-                ENTRY_IO_APIC, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,              /* number 0 at 0xfec00000, from line 0 */
-                ENTRY_OVERRIDE, 10, 0, 0, TIMER_LINE_OF_IO_APIC, 0, 0, 0, 0, 0,     /* as its bus has it: edge, high */
-                ENTRY_OVERRIDE, 10, 0, POWER_LINE, POWER_LINE, 0, 0, 0, 0x0d, 0,    /* level, active high */
-                ENTRY_NMI, 6, 0xff, 0, 0, 1,                                        /* of all processors: LINT1 */
+        static const struct {
+                uint8_t length, bytes[12];
+        } fixed[] = {
+                { 8, { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0 } }, /* local APICs at 0xfee00000; a PC's 8259s are there too */
+                { 12, { ENTRY_IO_APIC, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0 } }, /* at 0xfec00000, from line 0 */
+                { 10, { ENTRY_OVERRIDE, 10, 0, 0, TIMER_LINE_OF_IO_APIC, 0, 0, 0, 0, 0 } },  /* as ISA: edge, high */
+                { 10, { ENTRY_OVERRIDE, 10, 0, POWER_LINE, POWER_LINE, 0, 0, 0, 0x0d, 0 } }, /* level, high */
+                { 6, { ENTRY_NMI, 6, 0xff, 0, 0, 1 } }, /* of all processors: LINT1 */
         };
         size_t length = sizeof(struct header);
-        __builtin_memcpy(work + length, fixed, sizeof(fixed));
-        length += sizeof(fixed);
+        for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+                __builtin_memcpy(work + length, fixed[i].bytes, fixed[i].length);
+                length += fixed[i].length;
+        }
         for (unsigned i = 0; i < cpus; i++) {
                 const uint8_t entry[] = { ENTRY_LOCAL_APIC, 8, (uint8_t)i, (uint8_t)i, 1 /* enabled */, 0, 0, 0 };
                 __builtin_memcpy(work + length, entry, sizeof(entry));
@@ -285,7 +293,8 @@ int acpi_write(struct guest_memory *memory, unsigned cpus)
         __builtin_memset(bytes, 0, sizeof(bytes));
 
         uint32_t dsdt = append_dsdt(&tables, cpus, work);
-        const uint32_t listed[] = { append_fadt(&tables, dsdt), append_madt(&tables, cpus, work), append_mcfg(&tables) };
+        const uint32_t listed[] = { append_fadt(&tables, dsdt), append_madt(&tables, cpus, work),
+                                    append_mcfg(&tables) };
         uint32_t xsdt = append_xsdt(&tables, listed, 3);
         if (!dsdt || !listed[0] || !listed[1] || !listed[2] || !xsdt)
                 return -ENOSPC;

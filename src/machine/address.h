@@ -2,8 +2,8 @@
 /*
  * Addresses of a guest: types that no integer and no host pointer turns into by accident.
  *
- * gpa_t is guest-physical, gva_t guest-virtual. Host memory is a plain pointer. Only guest_memory_span() leads from a gpa_t to
- * a pointer, and it can fail.
+ * gpa_t is guest-physical, gva_t guest-virtual. Host memory is a plain pointer. Only guest_memory_span() leads from
+ * a gpa_t to a pointer, and it can fail.
  */
 #pragma once
 

@@ -172,7 +172,8 @@ void aml_memory(struct aml *aml, uint32_t start, uint32_t length)
 }
 
 /* Address space descriptor of 16 or 32 bits: section 6.4.3.5. */
-static void window(struct aml *aml, uint8_t tag, unsigned size, uint8_t type, uint8_t specific, uint32_t first, uint32_t last)
+static void window(struct aml *aml, uint8_t tag, unsigned size, uint8_t type, uint8_t specific, uint32_t first,
+                   uint32_t last)
 {
         put(aml, tag, 1);
         put(aml, 3 + 5 * size, 2);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes AML, the byte code of ACPI's definition blocks: ACPI Specification 6.4, chapter 20 (encoding), section 6.4 (resources).
+ * Writes AML, the byte code of ACPI's definition blocks: ACPI Specification 6.4, chapter 20 (encoding), section 6.4
+ * (resources).
  *
- * The bytes go into a buffer of the caller; what is opened is closed in turn. Running out of room, or nesting too deep, is
- * remembered in `failed`. Freestanding.
+ * The bytes go into a buffer of the caller; what is opened is closed in turn. Running out of room, or nesting too
+ * deep, is remembered in `failed`. Freestanding.
  */
 #pragma once
 

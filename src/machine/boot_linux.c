@@ -41,7 +41,8 @@ static uint64_t low_ram_end(const struct guest_memory *memory)
         uint64_t end = 0;
         for (unsigned i = 0; i < memory->count; i++) {
                 const struct guest_memory_region *region = &memory->regions[i];
-                if (region->kind == GUEST_RAM && region->start.at <= HIGH_MEMORY && region->start.at + region->length > end)
+                if (region->kind == GUEST_RAM && region->start.at <= HIGH_MEMORY &&
+                    region->start.at + region->length > end)
                         end = region->start.at + region->length;
         }
         return end;
@@ -94,8 +95,8 @@ static int load_segment(struct guest_memory *memory, const struct boot_linux *bo
                 return fail(reason, -EINVAL, "a segment of the kernel lies outside its file");
         if (segment->p_paddr < HIGH_MEMORY)
                 return fail(reason, -EINVAL, "a segment of the kernel lies below 1 MiB");
-        unsigned char *to = segment->p_memsz ? guest_memory_span(memory, gpa(segment->p_paddr), segment->p_memsz, true)
-                                             : NULL;
+        unsigned char *to =
+                segment->p_memsz ? guest_memory_span(memory, gpa(segment->p_paddr), segment->p_memsz, true) : NULL;
         if (segment->p_memsz && !to)
                 return fail(reason, -ENOSPC, "the kernel does not fit into the guest's memory");
         /* Guest memory starts as zeros: what lies behind the file's bytes need not be touched. */
@@ -133,8 +134,12 @@ static int load_elf(struct guest_memory *memory, const struct boot_linux *boot, 
         if (!any)
                 return fail(reason, -EINVAL, "the kernel has nothing to load");
         loaded->entry = elf.e_entry;
-        /* An ELF kernel has no setup header of its own: the fields that a loader must set, and a version that has them. */
-        loaded->header = (struct setup_header){ .boot_flag = BOOT_FLAG, .header = HEADER_MAGIC, .version = VERSION_64_BIT };
+        /*
+         * An ELF kernel has no setup header of its own: the fields that a loader must set, and a version that has
+         * them.
+         */
+        loaded->header =
+                (struct setup_header){ .boot_flag = BOOT_FLAG, .header = HEADER_MAGIC, .version = VERSION_64_BIT };
         return 0;
 }
 

@@ -2,9 +2,9 @@
 /*
  * Starting Linux by its 64-bit boot protocol: Linux Documentation/arch/x86/boot.rst, section "64-bit boot protocol".
  *
- * Takes a bzImage or an ELF vmlinux, an initial RAM disk and a command line as bytes of the host, puts them and the tables that the
- * protocol asks for into guest memory, and gives the state in which the first CPU enters. Every field of the files is a
- * stranger's. Freestanding.
+ * Takes a bzImage or an ELF vmlinux, an initial RAM disk and a command line as bytes of the host, puts them and the
+ * tables that the protocol asks for into guest memory, and gives the state in which the first CPU enters. Every
+ * field of the files is a stranger's. Freestanding.
  */
 #pragma once
 
@@ -24,7 +24,9 @@ struct boot_linux {
 };
 
 /*
- * Loads and fills *entry. Returns 0, or a negative code with *reason in words: -ENOEXEC (no kernel, or one without 64-bit entry),
+ * Loads and fills *entry. Returns 0, or a negative code with *reason in words: -ENOEXEC (no kernel, or one without
+ * 64-bit entry),
  * -EINVAL (the file contradicts itself), -ENOSPC (it does not fit into the guest's memory).
  */
-int boot_linux(struct guest_memory *memory, const struct boot_linux *boot, struct cpu_state *entry, const char **reason);
+int boot_linux(struct guest_memory *memory, const struct boot_linux *boot, struct cpu_state *entry,
+               const char **reason);

@@ -33,9 +33,8 @@ int bus_claim(struct bus *bus, uint64_t start, uint64_t length, const struct bus
 
         for (unsigned i = bus->count; i > place; i--)
                 bus->ranges[i] = bus->ranges[i - 1];
-        bus->ranges[place] = (struct bus_range){
-                .start = start, .length = length, .operations = operations, .device = device
-        };
+        bus->ranges[place] =
+                (struct bus_range){ .start = start, .length = length, .operations = operations, .device = device };
         bus->count++;
         return 0;
 }

@@ -2,9 +2,10 @@
 /*
  * A bus: which device answers at which address. The machine has two, ports and memory-mapped registers.
  *
- * Devices claim ranges while the machine is built; afterwards the table only changes when the guest moves a PCI window, which
- * the machine does with all processors out of the guest. An access that no device claims reads all ones and writes nothing, as
- * on a PC. An access that leaves its range at the end counts as unclaimed: no device sees an offset beyond what it claimed.
+ * Devices claim ranges while the machine is built; afterwards the table only changes when the guest moves a PCI
+ * window, which the machine does with all processors out of the guest. An access that no device claims reads all
+ * ones and writes nothing, as on a PC. An access that leaves its range at the end counts as unclaimed: no device
+ * sees an offset beyond what it claimed.
  */
 #pragma once
 
@@ -13,7 +14,10 @@
 
 #define BUS_RANGES_MAX 64
 
-/* `size` is 1, 2, 4 or 8 (ports: at most 4); offset + size <= the range's length. Values are right-aligned, little-endian. */
+/*
+ * `size` is 1, 2, 4 or 8 (ports: at most 4); offset + size <= the range's length. Values are right-aligned,
+ * little-endian.
+ */
 struct bus_operations {
         const char *name; /* for statistics and logs */
         uint64_t (*read)(void *device, uint64_t offset, unsigned size);

@@ -70,24 +70,15 @@ static uint8_t read_register(struct cmos *cmos, uint8_t index)
 {
         struct date now = date_of(cmos->wall_clock(cmos->context));
         switch (index) {
-        case REGISTER_SECONDS:
-                return in_mode(cmos, now.second);
-        case REGISTER_MINUTES:
-                return in_mode(cmos, now.minute);
-        case REGISTER_HOURS:
-                return hours_in_mode(cmos, now.hour);
-        case REGISTER_WEEKDAY:
-                return in_mode(cmos, now.weekday);
-        case REGISTER_DAY:
-                return in_mode(cmos, now.day);
-        case REGISTER_MONTH:
-                return in_mode(cmos, now.month);
-        case REGISTER_YEAR:
-                return in_mode(cmos, now.year % 100);
-        case REGISTER_CENTURY:
-                return in_mode(cmos, now.year / 100);
-        default:
-                return cmos->registers[index];
+        case REGISTER_SECONDS: return in_mode(cmos, now.second);
+        case REGISTER_MINUTES: return in_mode(cmos, now.minute);
+        case REGISTER_HOURS: return hours_in_mode(cmos, now.hour);
+        case REGISTER_WEEKDAY: return in_mode(cmos, now.weekday);
+        case REGISTER_DAY: return in_mode(cmos, now.day);
+        case REGISTER_MONTH: return in_mode(cmos, now.month);
+        case REGISTER_YEAR: return in_mode(cmos, now.year % 100);
+        case REGISTER_CENTURY: return in_mode(cmos, now.year / 100);
+        default: return cmos->registers[index];
         }
 }
 

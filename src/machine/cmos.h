@@ -2,8 +2,8 @@
 /*
  * The CMOS clock of a PC: Motorola MC146818A data sheet, with the century where PCs keep it (register 0x32).
  *
- * The time is the host's, in UTC; writes to the time have no effect, other registers keep what is written. Its alarm and periodic
- * interrupts never come: kernels have better timers. The machine's lock guards it.
+ * The time is the host's, in UTC; writes to the time have no effect, other registers keep what is written. Its
+ * alarm and periodic interrupts never come: kernels have better timers. The machine's lock guards it.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 
 #include "machine/bus.h"
 
-#define CMOS_PORT 0x70
-#define CMOS_PORTS 2
+#define CMOS_PORT      0x70
+#define CMOS_PORTS     2
 #define CMOS_REGISTERS 128
 
 struct cmos {

@@ -17,7 +17,10 @@ struct cpu_segment cpu_flat_task(uint16_t selector)
 
 void cpu_reset_floating_point(struct cpu_state *state)
 {
-        /* In the legacy area of XSAVE: FCW at 0, MXCSR at 24; values of a reset: SDM vol. 1, sections 8.1.5 and 10.2.3. */
+        /*
+         * In the legacy area of XSAVE: FCW at 0, MXCSR at 24; values of a reset: SDM vol. 1, sections 8.1.5 and
+         * 10.2.3.
+         */
         static const uint8_t control_word[] = { 0x7f, 0x03 }, mxcsr[] = { 0x80, 0x1f, 0, 0 };
         __builtin_memset(state->xsave, 0, sizeof(state->xsave));
         __builtin_memcpy(state->xsave, control_word, sizeof(control_word));

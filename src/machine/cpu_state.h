@@ -2,8 +2,9 @@
 /*
  * The architectural state of one virtual CPU, the same for every engine: AMD64 APM vol. 2 (24593), Intel SDM vol. 3.
  *
- * Whoever sets a CPU up or saves it fills or reads this struct; an engine turns it into its own form with set_state() and back
- * with get_state() while the CPU is out of the guest. So a machine that was saved under one engine goes on under another.
+ * Whoever sets a CPU up or saves it fills or reads this struct; an engine turns it into its own form with
+ * set_state() and back with get_state() while the CPU is out of the guest. So a machine that was saved under one
+ * engine goes on under another.
  */
 #pragma once
 
@@ -12,8 +13,22 @@
 
 /* Order of the encoding in ModRM and REX: APM vol. 3, table 1-10. */
 enum cpu_register {
-        CPU_RAX, CPU_RCX, CPU_RDX, CPU_RBX, CPU_RSP, CPU_RBP, CPU_RSI, CPU_RDI,
-        CPU_R8, CPU_R9, CPU_R10, CPU_R11, CPU_R12, CPU_R13, CPU_R14, CPU_R15,
+        CPU_RAX,
+        CPU_RCX,
+        CPU_RDX,
+        CPU_RBX,
+        CPU_RSP,
+        CPU_RBP,
+        CPU_RSI,
+        CPU_RDI,
+        CPU_R8,
+        CPU_R9,
+        CPU_R10,
+        CPU_R11,
+        CPU_R12,
+        CPU_R13,
+        CPU_R14,
+        CPU_R15,
         CPU_REGISTERS,
 };
 
@@ -22,7 +37,7 @@ enum cpu_segment_register { CPU_ES, CPU_CS, CPU_SS, CPU_DS, CPU_FS, CPU_GS, CPU_
 
 struct cpu_segment {
         uint64_t base;
-        uint32_t limit;      /* in bytes, granularity applied */
+        uint32_t limit; /* in bytes, granularity applied */
         uint16_t selector;
         uint16_t attributes; /* bits 40-47 and 52-55 of the descriptor, as in the VMCB: APM vol. 2, section 15.5.1 */
 };
@@ -91,7 +106,7 @@ enum {
         EFER_LMA = 1 << 10,
         EFER_NXE = 1 << 11,
 };
-#define CR0_PG (1ULL << 31)
+#define CR0_PG          (1ULL << 31)
 #define RFLAGS_RESERVED 0x2ULL /* bit 1 is always set: APM vol. 2, section 3.1.6 */
 
 /* A flat 4 GiB segment of level 0: 64-bit code, or data. */

@@ -16,8 +16,8 @@ enum {
 enum { KEYBOARD_FULL = 1 }; /* status: there is something to read; bit 1, "busy", is never set */
 
 /*
- * Always full: a kernel that empties the buffer first sees after a few bytes that there is no controller, where an empty one would
- * keep it waiting half a second for an answer to its first command.
+ * Always full: a kernel that empties the buffer first sees after a few bytes that there is no controller, where an
+ * empty one would keep it waiting half a second for an answer to its first command.
  */
 static uint64_t keyboard_status_read(void *device, uint64_t offset, unsigned size)
 {
@@ -52,7 +52,8 @@ static void keyboard_command_write(void *device, uint64_t offset, unsigned size,
                 machine->host.end(machine->host.context, MACHINE_RESET, 0);
 }
 
-static const struct bus_operations keyboard_data_operations = { "keyboard data", keyboard_data_read, keyboard_data_write };
+static const struct bus_operations keyboard_data_operations = { "keyboard data", keyboard_data_read,
+                                                                keyboard_data_write };
 static const struct bus_operations keyboard_command_operations = { "keyboard command", keyboard_status_read,
                                                                    keyboard_command_write };
 
@@ -145,7 +146,7 @@ static void pci_message(void *owner, uint64_t address, uint32_t data)
 static int add_pci(struct machine *machine)
 {
         static const struct pci_identity bridge = {
-                .vendor = 0x1b36, /* "generic host bridge" of Red Hat, which every system knows as one without registers */
+                .vendor = 0x1b36, /* Red Hat's host bridge without registers, known to every system */
                 .device = 0x0008,
                 .class = 0x060000, /* bridge, host */
         };

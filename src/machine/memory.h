@@ -2,10 +2,10 @@
 /*
  * The memory of a guest: which guest-physical ranges are RAM or ROM, and where they are in ours.
  *
- * The machine owns the struct; the bytes belong to its host (hosted: a mapping; native: frames), which adds them region by
- * region before the guest first runs. Regions never overlap and never change afterwards, so every thread may read without a
- * lock. The guest may write its RAM at any moment: who uses a value that was read from here copies it once, checks the copy and
- * uses the copy. Freestanding.
+ * The machine owns the struct; the bytes belong to its host (hosted: a mapping; native: frames), which adds them
+ * region by region before the guest first runs. Regions never overlap and never change afterwards, so every thread
+ * may read without a lock. The guest may write its RAM at any moment: who uses a value that was read from here
+ * copies it once, checks the copy and uses the copy. Freestanding.
  */
 #pragma once
 
@@ -38,12 +38,15 @@ struct guest_memory {
 
 #define GUEST_PAGE_SIZE 4096
 
-/* Adds a region. -EINVAL where it is empty, not whole pages, wraps or overlaps another; -ENOSPC after the last place. */
-int guest_memory_add(struct guest_memory *memory, gpa_t start, uint64_t length, void *host, enum guest_memory_kind kind);
+/*
+ * Adds a region. -EINVAL where it is empty, not whole pages, wraps or overlaps another; -ENOSPC after the last place.
+ */
+int guest_memory_add(struct guest_memory *memory, gpa_t start, uint64_t length, void *host,
+                     enum guest_memory_kind kind);
 
 /*
- * The one way from an address that a guest named to bytes that we may touch: [start, start + length) lies inside one region.
- * Returns the bytes, or NULL: not memory, more than one region, length 0, or a `write` to a ROM.
+ * The one way from an address that a guest named to bytes that we may touch: [start, start + length) lies inside
+ * one region. Returns the bytes, or NULL: not memory, more than one region, length 0, or a `write` to a ROM.
  */
 void *guest_memory_span(const struct guest_memory *memory, gpa_t start, uint64_t length, bool write);
 

@@ -294,18 +294,10 @@ static uint64_t table_read(void *owner, uint64_t offset, unsigned size)
 static void write_entry_word(struct pci_vector *vector, unsigned word, uint32_t value)
 {
         switch (word) {
-        case 0:
-                vector->address = (vector->address & ~0xffffffffULL) | (value & ~3u);
-                break;
-        case 1:
-                vector->address = (vector->address & 0xffffffffULL) | (uint64_t)value << 32;
-                break;
-        case 2:
-                vector->data = value;
-                break;
-        default:
-                vector->masked = value & 1;
-                break;
+        case 0: vector->address = (vector->address & ~0xffffffffULL) | (value & ~3u); break;
+        case 1: vector->address = (vector->address & 0xffffffffULL) | (uint64_t)value << 32; break;
+        case 2: vector->data = value; break;
+        default: vector->masked = value & 1; break;
         }
 }
 

@@ -2,10 +2,11 @@
 /*
  * PCI, as far as a machine without bridges needs it: one bus, one function a device, memory BARs, MSI-X.
  *
- * PCI Local Bus Specification 3.0, chapter 6; PCI Express Base Specification, section 7.2 (ECAM). Configuration space is reached by
- * ports 0xcf8/0xcfc and by ECAM. The machine places the BARs itself before the guest starts; the guest may move them and switch
- * them off, and the memory bus follows. Interrupts are messages only: a device without MSI-X enabled stays silent, which every
- * system of the last twenty years accepts from virtio. The machine's lock guards it. Freestanding.
+ * PCI Local Bus Specification 3.0, chapter 6; PCI Express Base Specification, section 7.2 (ECAM). Configuration
+ * space is reached by ports 0xcf8/0xcfc and by ECAM. The machine places the BARs itself before the guest starts;
+ * the guest may move them and switch them off, and the memory bus follows. Interrupts are messages only: a device
+ * without MSI-X enabled stays silent, which every system of the last twenty years accepts from virtio. The
+ * machine's lock guards it. Freestanding.
  */
 #pragma once
 
@@ -15,18 +16,18 @@
 #include "machine/bus.h"
 #include "machine/state.h"
 
-#define PCI_SLOTS 32
-#define PCI_CONFIG_SIZE 256
-#define PCI_BARS 6
+#define PCI_SLOTS            32
+#define PCI_CONFIG_SIZE      256
+#define PCI_BARS             6
 #define PCI_MSIX_VECTORS_MAX 32
 
-#define PCI_PORTS_START 0xcf8
+#define PCI_PORTS_START  0xcf8
 #define PCI_PORTS_LENGTH 8
 /* In the hole for devices, which begins at 3 GiB: first the BARs, then ECAM; the interrupt controllers lie above. */
 #define PCI_WINDOW_START 0xc0000000ULL
-#define PCI_WINDOW_END 0xe0000000ULL
-#define PCI_ECAM_START 0xe0000000ULL
-#define PCI_ECAM_LENGTH 0x100000ULL /* bus 0 alone: 32 devices of 8 functions of 4 KiB */
+#define PCI_WINDOW_END   0xe0000000ULL
+#define PCI_ECAM_START   0xe0000000ULL
+#define PCI_ECAM_LENGTH  0x100000ULL /* bus 0 alone: 32 devices of 8 functions of 4 KiB */
 
 struct pci_bus;
 
@@ -53,7 +54,10 @@ struct pci_device {
         unsigned next_capability, last_capability; /* offsets, while capabilities are added */
         unsigned vector_count, msix;               /* MSI-X: its vectors, its capability's offset (0: none) */
         struct pci_vector vectors[PCI_MSIX_VECTORS_MAX];
-        /* Four bytes of configuration space that lead elsewhere (0: none): called before a read and after a write of them. */
+        /*
+         * Four bytes of configuration space that lead elsewhere (0: none): called before a read and after a write of
+         * them.
+         */
         unsigned portal;
         void *portal_owner;
         void (*pass)(void *owner, bool write);
@@ -91,8 +95,8 @@ int pci_add_capability(struct pci_device *device, uint8_t id, unsigned length);
 int pci_add_msix(struct pci_device *device, unsigned bar, unsigned vectors);
 
 /*
- * Signals a vector; remembered while it is masked, nothing while MSI-X is off. A number beyond the table is none: the driver
- * asked for no interrupt.
+ * Signals a vector; remembered while it is masked, nothing while MSI-X is off. A number beyond the table is none:
+ * the driver asked for no interrupt.
  */
 void pci_interrupt(struct pci_device *device, unsigned vector);
 

@@ -44,8 +44,9 @@ static uint64_t power_read(void *device, uint64_t offset, unsigned size)
         const struct power *power = device;
         uint64_t low = power->status | (uint64_t)power->enable << 16 | (uint64_t)power->control << 32;
         (void)size; /* the bus cuts what is too much */
-        return offset < POWER_TIMER ? low >> (8 * offset)
-                                    : offset < POWER_RESET ? (uint64_t)timer(power) >> (8 * (offset - POWER_TIMER)) : 0;
+        return offset < POWER_TIMER   ? low >> (8 * offset)
+               : offset < POWER_RESET ? (uint64_t)timer(power) >> (8 * (offset - POWER_TIMER))
+                                      : 0;
 }
 
 static void write_control(struct power *power, uint16_t value)

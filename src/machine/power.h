@@ -2,8 +2,8 @@
 /*
  * The fixed hardware of ACPI: power button, power-off, reset, and the timer. ACPI Specification 6.4, section 4.8.
  *
- * The machine claims its ports; acpi.h tells the guest where they are. The machine is always in ACPI mode. The machine's lock is held
- * around every call. Freestanding.
+ * The machine claims its ports; acpi.h tells the guest where they are. The machine is always in ACPI mode. The
+ * machine's lock is held around every call. Freestanding.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "machine/state.h"
 
 /* Ports, and offsets of the registers among them. */
-#define POWER_PORT 0x600
+#define POWER_PORT  0x600
 #define POWER_PORTS 16
 enum {
         POWER_EVENT = 0,   /* PM1a status and enable, two bytes each */
@@ -24,8 +24,8 @@ enum {
 };
 
 #define POWER_RESET_VALUE 1
-#define POWER_SLEEP_OFF 5 /* SLP_TYP of S5 */
-#define POWER_LINE 9      /* the system control interrupt: level, active high */
+#define POWER_SLEEP_OFF   5 /* SLP_TYP of S5 */
+#define POWER_LINE        9 /* the system control interrupt: level, active high */
 
 struct power_backend {
         void *owner;

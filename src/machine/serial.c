@@ -5,8 +5,8 @@
 
 /* PC16550D data sheet, section 8.0, table II: registers by offset. */
 enum {
-        REGISTER_DATA = 0,             /* divisor latch low while DLAB */
-        REGISTER_INTERRUPT_ENABLE = 1, /* divisor latch high while DLAB */
+        REGISTER_DATA = 0,                     /* divisor latch low while DLAB */
+        REGISTER_INTERRUPT_ENABLE = 1,         /* divisor latch high while DLAB */
         REGISTER_INTERRUPT_IDENTIFICATION = 2, /* FIFO control when written */
         REGISTER_LINE_CONTROL = 3,
         REGISTER_MODEM_CONTROL = 4,
@@ -127,28 +127,22 @@ static uint8_t read_register(struct serial *serial, uint64_t offset)
         bool latch = serial->line_control & LINE_DLAB;
         uint8_t value;
         switch (offset) {
-        case REGISTER_DATA:
-                return latch ? serial->divisor[0] : take(serial);
-        case REGISTER_INTERRUPT_ENABLE:
-                return latch ? serial->divisor[1] : serial->interrupt_enable;
+        case REGISTER_DATA: return latch ? serial->divisor[0] : take(serial);
+        case REGISTER_INTERRUPT_ENABLE: return latch ? serial->divisor[1] : serial->interrupt_enable;
         case REGISTER_INTERRUPT_IDENTIFICATION:
                 value = interrupt_cause(serial);
                 if (value == IDENTIFY_TRANSMITTER)
                         serial->transmitter_pending = false;
                 return (uint8_t)(value | (serial->fifo_control & FIFO_ENABLE ? IDENTIFY_FIFO_ON : 0));
-        case REGISTER_LINE_CONTROL:
-                return serial->line_control;
-        case REGISTER_MODEM_CONTROL:
-                return serial->modem_control;
+        case REGISTER_LINE_CONTROL: return serial->line_control;
+        case REGISTER_MODEM_CONTROL: return serial->modem_control;
         case REGISTER_LINE_STATUS:
                 value = (uint8_t)(STATUS_TRANSMITTER_EMPTY | serial->line_errors |
                                   (serial->count ? STATUS_DATA_READY : 0));
                 serial->line_errors = 0;
                 return value;
-        case REGISTER_MODEM_STATUS:
-                return modem_status(serial);
-        default:
-                return serial->scratch;
+        case REGISTER_MODEM_STATUS: return modem_status(serial);
+        default: return serial->scratch;
         }
 }
 
@@ -186,17 +180,10 @@ static void write_register(struct serial *serial, uint64_t offset, uint8_t value
                         serial->head = serial->count = 0;
                 serial->fifo_control = value & ~FIFO_CLEAR_RECEIVER;
                 break;
-        case REGISTER_LINE_CONTROL:
-                serial->line_control = value;
-                break;
-        case REGISTER_MODEM_CONTROL:
-                serial->modem_control = value & MODEM_MASK;
-                break;
-        case REGISTER_SCRATCH:
-                serial->scratch = value;
-                break;
-        default: /* the two status registers are read-only */
-                break;
+        case REGISTER_LINE_CONTROL: serial->line_control = value; break;
+        case REGISTER_MODEM_CONTROL: serial->modem_control = value & MODEM_MASK; break;
+        case REGISTER_SCRATCH: serial->scratch = value; break;
+        default: /* the two status registers are read-only */ break;
         }
 }
 

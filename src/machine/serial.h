@@ -2,10 +2,10 @@
 /*
  * A 16550A serial port, as the PC has four of: National Semiconductor PC16550D data sheet.
  *
- * The machine owns it and claims eight ports for it. Bytes that the guest sends go to the back end at once, so the transmitter
- * is always empty; bytes for the guest wait in the receive FIFO of 16 and beyond it with the back end, which asks
- * serial_room() first. Baud rate, parity and break are registers that keep their value and mean nothing. One thread at a time:
- * the machine's lock is held around every call.
+ * The machine owns it and claims eight ports for it. Bytes that the guest sends go to the back end at once, so the
+ * transmitter is always empty; bytes for the guest wait in the receive FIFO of 16 and beyond it with the back end,
+ * which asks serial_room() first. Baud rate, parity and break are registers that keep their value and mean nothing.
+ * One thread at a time: the machine's lock is held around every call.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 #include "machine/state.h"
 
 #define SERIAL_PORTS 8
-#define SERIAL_FIFO 16
+#define SERIAL_FIFO  16
 
 /* What the port needs of its owner. */
 struct serial_backend {

@@ -4,9 +4,10 @@
  *
  *   record: "<name>" padded with zeros to 16 bytes, u32 version, u32 length of the body, body
  *
- * Each device writes one record and reads one. A reader that meets another name, a newer version, a body that is too short or has
- * bytes left over fails, and the device keeps the state it had: a device decodes into locals first and takes them over last.
- * The stream comes from a stranger: nothing of it is an index or a length before it was checked. Freestanding.
+ * Each device writes one record and reads one. A reader that meets another name, a newer version, a body that is
+ * too short or has bytes left over fails, and the device keeps the state it had: a device decodes into locals first
+ * and takes them over last. The stream comes from a stranger: nothing of it is an index or a length before it was
+ * checked. Freestanding.
  */
 #pragma once
 
@@ -35,7 +36,10 @@ struct state_reader {
         bool failed; /* something was missing; every later take gives zeros */
 };
 
-/* Opens the next record. Returns its version (from 1), or -EINVAL (another name, or cut off), -ENOTSUP (newer than `newest`). */
+/*
+ * Opens the next record. Returns its version (from 1), or -EINVAL (another name, or cut off), -ENOTSUP (newer than
+ * `newest`).
+ */
 int state_open(struct state_reader *reader, const char *name, uint32_t newest);
 void state_take(struct state_reader *reader, void *bytes, size_t length);
 uint32_t state_take_u32(struct state_reader *reader);

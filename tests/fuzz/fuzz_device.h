@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest that does what the fuzzer says to one virtio device: it writes registers, configuration space and memory, makes well-formed
- * and ill-formed requests, and lets the back end do something in between.
+ * A guest that does what the fuzzer says to one virtio device: it writes registers, configuration space and memory,
+ * makes well-formed and ill-formed requests, and lets the back end do something in between.
  *
- * A target names its device and what its back end can do, and calls fuzz_device(). The sanitizers are the judges; besides, the
- * device must be as good as new after a reset.
+ * A target names its device and what its back end can do, and calls fuzz_device(). The sanitizers are the judges;
+ * besides, the device must be as good as new after a reset.
  */
 #pragma once
 
@@ -116,7 +116,8 @@ static void fuzz_register(unsigned offset, unsigned size, uint64_t value)
 static void fuzz_start(struct fuzz_input *input)
 {
         uint64_t features = fuzz_take(input, 8) | 1ULL << 32;
-        features &= fuzz_guest.device->operations->features(fuzz_guest.device) | 1ULL << 28 | 1ULL << 29 | 1ULL << 32 | 1ULL << 34;
+        features &= fuzz_guest.device->operations->features(fuzz_guest.device) | 1ULL << 28 | 1ULL << 29 | 1ULL << 32 |
+                    1ULL << 34;
         fuzz_register(0x14, 1, 0);
         fuzz_register(0x14, 1, 3);
         for (unsigned i = 0; i < 2; i++) {
@@ -194,30 +195,21 @@ static void fuzz_saved_state(struct fuzz_input *input)
 static void fuzz_step(struct fuzz_input *input)
 {
         switch (fuzz_take(input, 1) % 8) {
-        case 0:
-                fuzz_start(input);
-                break;
+        case 0: fuzz_start(input); break;
         case 1:
-        case 2:
-                fuzz_request(input);
-                break;
-        case 3:
-                fuzz_memory(input);
-                break;
-        case 4:
-                fuzz_saved_state(input);
-                break;
+        case 2: fuzz_request(input); break;
+        case 3: fuzz_memory(input); break;
+        case 4: fuzz_saved_state(input); break;
         case 5:
                 if (fuzz_guest.event)
                         fuzz_guest.event(input);
                 break;
-        default:
-                fuzz_access(input);
-                break;
+        default: fuzz_access(input); break;
         }
 }
 
-static void fuzz_device(struct virtio_device *device, void (*event)(struct fuzz_input *input), const uint8_t *data, size_t size)
+static void fuzz_device(struct virtio_device *device, void (*event)(struct fuzz_input *input), const uint8_t *data,
+                        size_t size)
 {
         const struct machine_host host = {
                 .console_send = fuzz_console,

@@ -19,7 +19,8 @@ static void touch(struct block_request *request)
                 length += request->parts[i].length;
         }
         bool transfer = request->operation == BLOCK_READ || request->operation == BLOCK_WRITE;
-        if (request->offset > SIZE || request->length > SIZE - request->offset || (transfer && length != request->length))
+        if (request->offset > SIZE || request->length > SIZE - request->offset ||
+            (transfer && length != request->length))
                 abort();
 }
 

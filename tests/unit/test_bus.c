@@ -75,8 +75,8 @@ static void test_ranges_do_not_overlap_and_can_be_given_up(void **state)
                 uint64_t start, length;
                 int code;
         } bad[] = {
-                { 0x100, 0x10, -EEXIST }, { 0x10f, 1, -EEXIST }, { 0xff, 2, -EEXIST }, { 0x80, 0x1000, -EEXIST },
-                { 0x200, 0, -EINVAL },    { UINT64_MAX, 2, -EINVAL },
+                { 0x100, 0x10, -EEXIST },  { 0x10f, 1, -EEXIST }, { 0xff, 2, -EEXIST },
+                { 0x80, 0x1000, -EEXIST }, { 0x200, 0, -EINVAL }, { UINT64_MAX, 2, -EINVAL },
         };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
                 assert_int_equal(bus_claim(&bus, bad[i].start, bad[i].length, &operations, &device), bad[i].code);

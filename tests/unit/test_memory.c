@@ -58,8 +58,15 @@ static void test_regions_that_overlap_or_are_not_pages_are_refused(void **state)
         static const struct {
                 uint64_t at, length;
         } bad[] = {
-                { 0, PAGE }, { PAGE, PAGE }, { 3 * PAGE, 2 * PAGE }, { 0x100000000 - PAGE, 2 * PAGE }, { 0, 1ULL << 40 },
-                { 0x200000000, 0 }, { 0x200000001, PAGE }, { 0x200000000, PAGE + 1 }, { UINT64_MAX - PAGE + 1, 2 * PAGE },
+                { 0, PAGE },
+                { PAGE, PAGE },
+                { 3 * PAGE, 2 * PAGE },
+                { 0x100000000 - PAGE, 2 * PAGE },
+                { 0, 1ULL << 40 },
+                { 0x200000000, 0 },
+                { 0x200000001, PAGE },
+                { 0x200000000, PAGE + 1 },
+                { UINT64_MAX - PAGE + 1, 2 * PAGE },
         };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
                 assert_int_equal(guest_memory_add(&memory, gpa(bad[i].at), bad[i].length, low, GUEST_RAM), -EINVAL);

@@ -5,7 +5,13 @@
 
 #include "virtio_driver.h"
 
-enum { SECTORS = 64, HEADER = DRIVER_DATA, BUFFER = DRIVER_DATA + 0x1000, STATUS = DRIVER_DATA + 0x8000, UNTOUCHED = 0xee };
+enum {
+        SECTORS = 64,
+        HEADER = DRIVER_DATA,
+        BUFFER = DRIVER_DATA + 0x1000,
+        STATUS = DRIVER_DATA + 0x8000,
+        UNTOUCHED = 0xee
+};
 
 /* A back end in memory that answers at once, or keeps what it gets. */
 struct store {
@@ -49,8 +55,12 @@ static void on_drain(void *owner)
 static void open_disk(bool read_only, unsigned queues)
 {
         memset(&store, 0, sizeof(store));
-        const struct block_backend backend = { .owner = &store, .size = sizeof(store.bytes), .read_only = read_only,
-                                               .can_discard = true, .submit = on_submit, .drain = on_drain };
+        const struct block_backend backend = { .owner = &store,
+                                               .size = sizeof(store.bytes),
+                                               .read_only = read_only,
+                                               .can_discard = true,
+                                               .submit = on_submit,
+                                               .drain = on_drain };
         virtio_block_init(&store.block, &backend, "onggi-disk", queues, store.slots, 2);
         driver_open(&store.block.device);
         assert_int_equal(driver_start(1 << 9, queues), 15);

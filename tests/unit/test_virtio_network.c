@@ -75,7 +75,8 @@ static void come(size_t length)
 static void offer_buffers(unsigned count)
 {
         for (unsigned i = 0; i < count; i++)
-                driver_offer(0, &(struct driver_part){ BUFFER + driver.offered[0] * BUFFER_SIZE, BUFFER_SIZE, true }, 1);
+                driver_offer(0, &(struct driver_part){ BUFFER + driver.offered[0] * BUFFER_SIZE, BUFFER_SIZE, true },
+                             1);
         driver_notify(0);
 }
 

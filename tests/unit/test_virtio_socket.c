@@ -5,7 +5,13 @@
 
 #include "virtio_driver.h"
 
-enum { MESSAGE = DRIVER_DATA, BYTES = DRIVER_DATA + 0x100, BUFFERS = DRIVER_DATA + 0x20000, BUFFER_SIZE = 4096, HEADER = 44 };
+enum {
+        MESSAGE = DRIVER_DATA,
+        BYTES = DRIVER_DATA + 0x100,
+        BUFFERS = DRIVER_DATA + 0x20000,
+        BUFFER_SIZE = 4096,
+        HEADER = 44
+};
 enum { REQUEST = 1, RESPONSE = 2, RESET = 3, SHUTDOWN = 4, DATA = 5, CREDIT = 6, ASK_CREDIT = 7 };
 enum { GUEST = 3, GUEST_PORT = 1000, HOST_PORT = 50 };
 
@@ -89,7 +95,9 @@ static void on_close(void *owner, void *peer)
 static void offer_buffers(unsigned count)
 {
         for (unsigned i = 0; i < count; i++)
-                driver_offer(0, &(struct driver_part){ BUFFERS + driver.offered[0] % 16 * BUFFER_SIZE, BUFFER_SIZE, true }, 1);
+                driver_offer(0,
+                             &(struct driver_part){ BUFFERS + driver.offered[0] % 16 * BUFFER_SIZE, BUFFER_SIZE, true },
+                             1);
         driver_notify(0);
 }
 
@@ -112,8 +120,15 @@ static void set_up(unsigned buffers)
 /* A message of the guest, with `length` bytes of data that say so and `real` that are there. */
 static void tell_port(unsigned operation, uint32_t port, uint32_t length, uint32_t real, uint32_t flags)
 {
-        const struct message message = { .from = GUEST, .to = 2, .from_port = GUEST_PORT, .to_port = port, .length = length,
-                                         .type = 1, .operation = (uint16_t)operation, .flags = flags, .credit = 65536 };
+        const struct message message = { .from = GUEST,
+                                         .to = 2,
+                                         .from_port = GUEST_PORT,
+                                         .to_port = port,
+                                         .length = length,
+                                         .type = 1,
+                                         .operation = (uint16_t)operation,
+                                         .flags = flags,
+                                         .credit = 65536 };
         const struct driver_part parts[] = { { MESSAGE, HEADER, false }, { BYTES, real, false } };
         memcpy(driver.ram + MESSAGE, &message, sizeof(message));
         driver_send(1, parts, real ? 2 : 1);
@@ -269,8 +284,13 @@ static void test_the_host_connects_to_the_guest(void **state)
         assert_non_null(host.connection);
         assert_int_equal(heard(0).operation, REQUEST);
         assert_int_equal(heard(0).to_port, 77);
-        struct message answer = { .from = GUEST, .to = 2, .from_port = 77, .to_port = heard(0).from_port, .type = 1,
-                                  .operation = RESPONSE, .credit = 1000 };
+        struct message answer = { .from = GUEST,
+                                  .to = 2,
+                                  .from_port = 77,
+                                  .to_port = heard(0).from_port,
+                                  .type = 1,
+                                  .operation = RESPONSE,
+                                  .credit = 1000 };
         memcpy(driver.ram + MESSAGE, &answer, sizeof(answer));
         driver_send(1, &(struct driver_part){ MESSAGE, HEADER, false }, 1);
         assert_true(host.connected);

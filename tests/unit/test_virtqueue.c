@@ -48,7 +48,8 @@ static uint16_t get16(uint64_t at)
 }
 
 /* `fourth` and `third` in the order of memory: split flags, next; packed id, flags. */
-static void put_descriptor(uint64_t table, unsigned i, uint64_t address, uint32_t length, uint16_t third, uint16_t fourth)
+static void put_descriptor(uint64_t table, unsigned i, uint64_t address, uint32_t length, uint16_t third,
+                           uint16_t fourth)
 {
         unsigned char *at = driver.ram + table + i * 16;
         memcpy(at, &address, 8);
@@ -165,10 +166,14 @@ static void test_enable_refuses_rings_outside_memory(void **state)
                 uint64_t descriptors, driver, device;
                 uint16_t size;
         } cases[] = {
-                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 0 },      { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 3 },
-                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 512 },    { AT_DESCRIPTORS + 8, AT_DRIVER, AT_DEVICE, SIZE },
-                { AT_DESCRIPTORS, AT_DRIVER + 1, AT_DEVICE, SIZE }, { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE + 2, SIZE },
-                { 0xffe0, AT_DRIVER, AT_DEVICE, SIZE },           { AT_DESCRIPTORS, 0xfffe, AT_DEVICE, SIZE },
+                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 0 },
+                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 3 },
+                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE, 512 },
+                { AT_DESCRIPTORS + 8, AT_DRIVER, AT_DEVICE, SIZE },
+                { AT_DESCRIPTORS, AT_DRIVER + 1, AT_DEVICE, SIZE },
+                { AT_DESCRIPTORS, AT_DRIVER, AT_DEVICE + 2, SIZE },
+                { 0xffe0, AT_DRIVER, AT_DEVICE, SIZE },
+                { AT_DESCRIPTORS, 0xfffe, AT_DEVICE, SIZE },
                 { AT_DESCRIPTORS, AT_DRIVER, UINT64_MAX - 3, SIZE },
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A driver for the tests of virtio devices: a machine of 1 MiB with one device, set up through its registers as a guest does it.
+ * A driver for the tests of virtio devices: a machine of 1 MiB with one device, set up through its registers as a
+ * guest does it.
  *
- * driver_start() negotiates and lays out split rings; driver_send() offers one request, whose answer is in the used ring when the
- * device has pushed it. One machine at a time.
+ * driver_start() negotiates and lays out split rings; driver_send() offers one request, whose answer is in the used
+ * ring when the device has pushed it. One machine at a time.
  */
 #pragma once
 
@@ -19,7 +20,8 @@
 enum {
         DRIVER_RAM = 0x100000,
         DRIVER_QUEUE_SIZE = 16,
-        DRIVER_RINGS = 0x10000, /* of queue n at DRIVER_RINGS + n * 0x4000: descriptors, then the driver's, then the device's */
+        /* of queue n at DRIVER_RINGS + n * 0x4000: descriptors, then the driver's, then the device's */
+        DRIVER_RINGS = 0x10000,
         DRIVER_DATA = 0x80000,
 
         COMMON_FEATURE_SELECT = 0x00,

@@ -11,10 +11,10 @@
 #include "engine/kvm/kvm_private.h"
 
 /*
- * Where Intel processors without "unrestricted guest" keep a task state segment and page tables for real mode: three pages and
- * one page that no guest may use, just below the firmware's four (api.rst, KVM_SET_TSS_ADDR).
+ * Where Intel processors without "unrestricted guest" keep a task state segment and page tables for real mode:
+ * three pages and one page that no guest may use, just below the firmware's four (api.rst, KVM_SET_TSS_ADDR).
  */
-#define KVM_TSS_ADDRESS 0xfffbd000UL
+#define KVM_TSS_ADDRESS          0xfffbd000UL
 #define KVM_IDENTITY_MAP_ADDRESS 0xfffbc000ULL
 
 static const struct {
@@ -94,7 +94,8 @@ static int kvm_open(const struct engine_settings *settings, struct engine **resu
                 return engine->kvm;
         int most = ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
         if (most < 1 || settings->cpus > (unsigned)most)
-                return error_set(err, -EINVAL, "%u CPUs were asked for; KVM gives at most %d here", settings->cpus, most);
+                return error_set(err, -EINVAL, "%u CPUs were asked for; KVM gives at most %d here", settings->cpus,
+                                 most);
         int size = ioctl(engine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
         if (size < (int)sizeof(struct kvm_run))
                 return error_set(err, -ENOTSUP, "KVM shares %d bytes with a CPU; %zu are needed", size,
@@ -119,9 +120,9 @@ static int kvm_open(const struct engine_settings *settings, struct engine **resu
 
 static unsigned kvm_has(const struct engine *engine)
 {
-        return engine->bare ? 0
-                            : ENGINE_HAS_LOCAL_APIC | ENGINE_HAS_IOAPIC | ENGINE_HAS_PIC | ENGINE_HAS_PIT |
-                                      ENGINE_HAS_CLOCK;
+        return engine->bare
+                       ? 0
+                       : ENGINE_HAS_LOCAL_APIC | ENGINE_HAS_IOAPIC | ENGINE_HAS_PIC | ENGINE_HAS_PIT | ENGINE_HAS_CLOCK;
 }
 
 static int kvm_map(struct engine *engine, const struct guest_memory *memory, struct error *err)
@@ -150,9 +151,9 @@ static int kvm_interrupt_line(struct engine *engine, unsigned line, bool raised)
 
 static int kvm_message_interrupt(struct engine *engine, uint64_t address, uint32_t data)
 {
-        struct kvm_msi message = {
-                .address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32), .data = data
-        };
+        struct kvm_msi message = { .address_lo = (uint32_t)address,
+                                   .address_hi = (uint32_t)(address >> 32),
+                                   .data = data };
         return ioctl(engine->vm, KVM_SIGNAL_MSI, &message) < 0 ? -errno : 0;
 }
 

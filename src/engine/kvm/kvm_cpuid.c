@@ -52,7 +52,9 @@ static unsigned id_bits(unsigned cpus)
         return bits;
 }
 
-/* One thread a core, all cores in one package; the APIC id is the vcpu's number. Level 0 threads, 1 cores, 2 the end. */
+/*
+ * One thread a core, all cores in one package; the APIC id is the vcpu's number. Level 0 threads, 1 cores, 2 the end.
+ */
 static struct kvm_cpuid_entry2 topology(unsigned level, unsigned number, unsigned cpus)
 {
         static const unsigned kinds[] = { TOPOLOGY_LEVEL_THREAD, TOPOLOGY_LEVEL_CORE, 0 };
@@ -61,7 +63,9 @@ static struct kvm_cpuid_entry2 topology(unsigned level, unsigned number, unsigne
                 .index = level,
                 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
                 .eax = level == 1 ? id_bits(cpus) : 0,
-                .ebx = level == 0 ? 1 : level == 1 ? cpus : 0,
+                .ebx = level == 0   ? 1
+                       : level == 1 ? cpus
+                                    : 0,
                 .ecx = level | kinds[level] << 8,
                 .edx = number,
         };
@@ -85,16 +89,13 @@ static void fit(struct kvm_cpuid_entry2 *leaf, unsigned number, unsigned cpus, b
         case LEAF_PERFORMANCE: /* no performance counters: they differ from host to host */
                 leaf->eax = leaf->ebx = leaf->ecx = leaf->edx = 0;
                 break;
-        case LEAF_AMD_SIZES:
-                leaf->ecx = id_bits(cpus) << 12 | (cpus - 1);
-                break;
+        case LEAF_AMD_SIZES: leaf->ecx = id_bits(cpus) << 12 | (cpus - 1); break;
         case LEAF_AMD_TOPOLOGY:
                 leaf->eax = number;
                 leaf->ebx = number; /* one thread a core */
                 leaf->ecx = 0;
                 break;
-        default:
-                break;
+        default: break;
         }
 }
 
@@ -106,7 +107,10 @@ int kvm_set_cpuid(struct vcpu *vcpu, struct error *err)
                 calloc(1, sizeof(*cpuid) + (supported->nent + TOPOLOGY_LEVELS) * sizeof(supported->entries[0]));
         if (!cpuid)
                 return error_memory(err);
-        /* KVM emulates the deadline timer of its own local APIC, and does not say so among the features: api.rst, 4.46. */
+        /*
+         * KVM emulates the deadline timer of its own local APIC, and does not say so among the features: api.rst,
+         * 4.46.
+         */
         bool deadline = !engine->bare && ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
         bool has_topology = false;
         for (unsigned i = 0; i < supported->nent; i++) {

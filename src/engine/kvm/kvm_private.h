@@ -2,7 +2,8 @@
 /*
  * What the files of the KVM engine share: Linux Documentation/virt/kvm/api.rst.
  *
- * struct engine is one virtual machine of KVM, struct vcpu one of its virtual CPUs with the page that KVM shares with us.
+ * struct engine is one virtual machine of KVM, struct vcpu one of its virtual CPUs with the page that KVM shares
+ * with us.
  */
 #pragma once
 
@@ -15,8 +16,8 @@
 struct engine {
         int kvm, vm;
         bool bare, doorbells_of_any_length;
-        size_t run_size;                /* bytes of the page(s) shared with each vcpu */
-        struct kvm_cpuid2 *cpuid;       /* what KVM supports, to be fitted to each vcpu */
+        size_t run_size;          /* bytes of the page(s) shared with each vcpu */
+        struct kvm_cpuid2 *cpuid; /* what KVM supports, to be fitted to each vcpu */
         unsigned cpus;
 };
 

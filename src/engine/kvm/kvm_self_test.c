@@ -39,11 +39,11 @@ enum {
 
 /* CPUID leaf 1, ECX: APM vol. 3, appendix E.3.2. */
 #define FEATURE_CMPXCHG16B (1u << 13)
-#define FEATURE_XSAVE (1u << 26)
+#define FEATURE_XSAVE      (1u << 26)
 
 /*
- * What every 64-bit kernel executes in its first milliseconds. rdi points to 4 KiB of zeroed, aligned data. Each must run to its
- * end; whether the instruction can be run is under test, so its results are not looked at.
+ * What every 64-bit kernel executes in its first milliseconds. rdi points to 4 KiB of zeroed, aligned data. Each
+ * must run to its end; whether the instruction can be run is under test, so its results are not looked at.
  */
 static const struct {
         const char *name;
@@ -51,7 +51,7 @@ static const struct {
         uint8_t length;
         uint8_t code[24];
 } instructions[] = {
-        { "cpuid", 0, 4, { 0x31, 0xc0, 0x0f, 0xa2 } },                               /* xor eax,eax; cpuid */
+        { "cpuid", 0, 4, { 0x31, 0xc0, 0x0f, 0xa2 } }, /* xor eax,eax; cpuid */
         { "rdtsc", 0, 2, { 0x0f, 0x31 } },
         { "rdmsr", 0, 7, { 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32 } },             /* mov ecx,EFER; rdmsr */
         { "wrmsr", 0, 9, { 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32, 0x0f, 0x30 } }, /* as above; wrmsr */
@@ -68,9 +68,11 @@ static const struct {
         { "fninit", 0, 2, { 0xdb, 0xe3 } },
         { "fxsave and fxrstor", 0, 8, { 0x48, 0x0f, 0xae, 0x07, 0x48, 0x0f, 0xae, 0x0f } },
         { "movaps", 0, 6, { 0x0f, 0x29, 0x07, 0x0f, 0x28, 0x07 } },
-        { "xsave and xrstor", FEATURE_XSAVE, 23, /* cr4 gets bit 18, OSXSAVE; edx:eax = 3, x87 and SSE */
-          { 0x0f, 0x20, 0xe0, 0x0f, 0xba, 0xe8, 0x12, 0x0f, 0x22, 0xe0, 0x31, 0xd2, 0xb8, 0x03, 0x00, 0x00, 0x00,
-            0x0f, 0xae, 0x27, 0x0f, 0xae, 0x2f } },
+        { "xsave and xrstor",
+          FEATURE_XSAVE,
+          23, /* cr4 gets bit 18, OSXSAVE; edx:eax = 3, x87 and SSE */
+          { 0x0f, 0x20, 0xe0, 0x0f, 0xba, 0xe8, 0x12, 0x0f, 0x22, 0xe0, 0x31, 0xd2,
+            0xb8, 0x03, 0x00, 0x00, 0x00, 0x0f, 0xae, 0x27, 0x0f, 0xae, 0x2f } },
 };
 
 #define INSTRUCTIONS ARRAY_SIZE(instructions)
@@ -158,7 +160,8 @@ static bool runs_to_its_end(struct vcpu *vcpu)
         do
                 kvm_vcpu_run(vcpu, &exit);
         while (exit.kind == ENGINE_EXIT_KICKED);
-        return exit.kind == ENGINE_EXIT_PORT && exit.write && exit.address == REPORT_PORT && exit.data[0] == REPORT_DONE;
+        return exit.kind == ENGINE_EXIT_PORT && exit.write && exit.address == REPORT_PORT &&
+               exit.data[0] == REPORT_DONE;
 }
 
 /* In the child: one byte a finished instruction, whether it ran. An error of the set-up goes to `err`. */

@@ -6,7 +6,8 @@
 #include "base/cleanup.h"
 #include "engine/kvm/kvm_private.h"
 
-_Static_assert(sizeof(((struct kvm_xsave *)0)->region) == CPU_XSAVE_SIZE, "KVM's XSAVE area is the architecture's page");
+_Static_assert(sizeof(((struct kvm_xsave *)0)->region) == CPU_XSAVE_SIZE,
+               "KVM's XSAVE area is the architecture's page");
 
 /* Member of struct kvm_regs for each register of the encoding's order. */
 static const size_t register_offsets[CPU_REGISTERS] = {
@@ -21,9 +22,9 @@ static const size_t register_offsets[CPU_REGISTERS] = {
 };
 
 static const size_t segment_offsets[CPU_SEGMENTS] = {
-        [CPU_ES] = offsetof(struct kvm_sregs, es),   [CPU_CS] = offsetof(struct kvm_sregs, cs),
-        [CPU_SS] = offsetof(struct kvm_sregs, ss),   [CPU_DS] = offsetof(struct kvm_sregs, ds),
-        [CPU_FS] = offsetof(struct kvm_sregs, fs),   [CPU_GS] = offsetof(struct kvm_sregs, gs),
+        [CPU_ES] = offsetof(struct kvm_sregs, es),    [CPU_CS] = offsetof(struct kvm_sregs, cs),
+        [CPU_SS] = offsetof(struct kvm_sregs, ss),    [CPU_DS] = offsetof(struct kvm_sregs, ds),
+        [CPU_FS] = offsetof(struct kvm_sregs, fs),    [CPU_GS] = offsetof(struct kvm_sregs, gs),
         [CPU_LDTR] = offsetof(struct kvm_sregs, ldt), [CPU_TR] = offsetof(struct kvm_sregs, tr),
 };
 
@@ -95,7 +96,9 @@ static int set_floating_point(struct vcpu *vcpu, const struct cpu_state *state, 
         struct kvm_xsave area;
         memcpy(area.region, state->xsave, sizeof(area.region));
         struct kvm_xcrs control = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = state->xcr0 } } };
-        /* XCR0 first: it says which parts of the area count. Where the guest's CPU has no XSAVE there is none to set. */
+        /*
+         * XCR0 first: it says which parts of the area count. Where the guest's CPU has no XSAVE there is none to set.
+         */
         if (state->xcr0 > 1 && ioctl(vcpu->fd, KVM_SET_XCRS, &control) < 0)
                 return error_errno(err, "KVM does not take XCR0 0x%llx of CPU %u", (unsigned long long)state->xcr0,
                                    vcpu->number);

@@ -49,7 +49,10 @@ const char *kvm_vcpu_failure(const struct vcpu *vcpu)
 
 void kvm_vcpu_kick(struct vcpu *vcpu)
 {
-        /* Read by KVM_RUN at its entry; a thread that is in the guest already needs a signal besides, which its owner sends. */
+        /*
+         * Read by KVM_RUN at its entry; a thread that is in the guest already needs a signal besides, which its owner
+         * sends.
+         */
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 

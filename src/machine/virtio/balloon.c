@@ -18,7 +18,7 @@ enum {
 
 /* Section 5.5.3. */
 #define FEATURE_DEFLATE_ON_OOM (1ULL << 2)
-#define FEATURE_REPORTING (1ULL << 5)
+#define FEATURE_REPORTING      (1ULL << 5)
 
 static struct virtio_balloon *balloon_of(struct virtio_device *device)
 {
@@ -44,8 +44,8 @@ static void inflate(struct virtio_balloon *balloon, struct virtqueue *queue, con
                                 pages++;
                                 continue;
                         }
-                        void *bytes = guest_memory_span(queue->memory, gpa(start * GUEST_PAGE_SIZE), pages * GUEST_PAGE_SIZE,
-                                                        true);
+                        void *bytes = guest_memory_span(queue->memory, gpa(start * GUEST_PAGE_SIZE),
+                                                        pages * GUEST_PAGE_SIZE, true);
                         if (bytes) /* no memory of the guest's: it gives up nothing */
                                 release(balloon, bytes, pages * GUEST_PAGE_SIZE);
                         start = i < length ? numbers[i] : 0;
@@ -155,9 +155,8 @@ static const struct virtio_operations balloon_operations = {
 
 void virtio_balloon_init(struct virtio_balloon *balloon, const struct balloon_backend *backend)
 {
-        *balloon = (struct virtio_balloon){
-                .device = { .operations = &balloon_operations, .queue_count = QUEUES }, .backend = *backend
-        };
+        *balloon = (struct virtio_balloon){ .device = { .operations = &balloon_operations, .queue_count = QUEUES },
+                                            .backend = *backend };
         for (unsigned i = 0; i < QUEUES; i++)
                 balloon->device.queues[i].size_max = QUEUE_SIZE;
 }

@@ -2,8 +2,9 @@
 /*
  * A virtio memory balloon: virtio 1.2, section 5.5. Pages that the guest does not use go back to the host.
  *
- * By themselves: the guest reports what is free (section 5.5.6.7) and takes it again by touching it. On demand: the host sets a target,
- * and the guest gives up so many pages. Freestanding; the machine's lock is held around every call.
+ * By themselves: the guest reports what is free (section 5.5.6.7) and takes it again by touching it. On demand: the
+ * host sets a target, and the guest gives up so many pages. Freestanding; the machine's lock is held around every
+ * call.
  */
 #pragma once
 

@@ -22,11 +22,11 @@ enum {
 
 /* Section 5.2.3. */
 #define FEATURE_SEGMENTS_MAX (1ULL << 2)
-#define FEATURE_READ_ONLY (1ULL << 5)
-#define FEATURE_BLOCK_SIZE (1ULL << 6)
-#define FEATURE_FLUSH (1ULL << 9)
-#define FEATURE_MULTI_QUEUE (1ULL << 12)
-#define FEATURE_DISCARD (1ULL << 13)
+#define FEATURE_READ_ONLY    (1ULL << 5)
+#define FEATURE_BLOCK_SIZE   (1ULL << 6)
+#define FEATURE_FLUSH        (1ULL << 9)
+#define FEATURE_MULTI_QUEUE  (1ULL << 12)
+#define FEATURE_DISCARD      (1ULL << 13)
 #define FEATURE_WRITE_ZEROES (1ULL << 14)
 
 /* One request may discard or zero so much: 1 GiB. */
@@ -56,7 +56,8 @@ struct block_config {
         uint8_t zeroes_may_unmap, unused_end[3];
 };
 
-_Static_assert(offsetof(struct block_config, queues) == 34 && sizeof(struct block_config) == 64, "the layout of section 5.2.4");
+_Static_assert(offsetof(struct block_config, queues) == 34 && sizeof(struct block_config) == 64,
+               "the layout of section 5.2.4");
 
 #define CONFIG_LENGTH 60 /* the struct without its padding */
 
@@ -135,7 +136,8 @@ static bool in_disk(const struct virtio_block *block, uint64_t sector, uint64_t 
 }
 
 /* Reads or writes: the parts of the chain that are data become the request's. */
-static int prepare_transfer(struct virtio_block *block, struct virtio_block_slot *slot, const struct request_header *header)
+static int prepare_transfer(struct virtio_block *block, struct virtio_block_slot *slot,
+                            const struct request_header *header)
 {
         struct virtqueue_chain *chain = &slot->chain;
         struct block_request *request = &slot->request;
@@ -160,7 +162,8 @@ static int prepare_transfer(struct virtio_block *block, struct virtio_block_slot
         return STATUS_OK;
 }
 
-static int prepare_flush(struct virtio_block *block, struct virtio_block_slot *slot, const struct request_header *header)
+static int prepare_flush(struct virtio_block *block, struct virtio_block_slot *slot,
+                         const struct request_header *header)
 {
         (void)block;
         (void)header;
@@ -169,7 +172,8 @@ static int prepare_flush(struct virtio_block *block, struct virtio_block_slot *s
 }
 
 /* One range a request: the configuration says so. */
-static int prepare_range(struct virtio_block *block, struct virtio_block_slot *slot, const struct request_header *header)
+static int prepare_range(struct virtio_block *block, struct virtio_block_slot *slot,
+                         const struct request_header *header)
 {
         struct block_request *request = &slot->request;
         struct range range;
@@ -195,21 +199,19 @@ static int prepare(struct virtio_block *block, struct virtio_block_slot *slot)
                 uint32_t type;
                 int (*prepare)(struct virtio_block *, struct virtio_block_slot *, const struct request_header *);
         } types[] = {
-                { TYPE_IN, prepare_transfer },     { TYPE_OUT, prepare_transfer },
-                { TYPE_FLUSH, prepare_flush },     { TYPE_DISCARD, prepare_range },
-                { TYPE_WRITE_ZEROES, prepare_range },
+                { TYPE_IN, prepare_transfer },   { TYPE_OUT, prepare_transfer },       { TYPE_FLUSH, prepare_flush },
+                { TYPE_DISCARD, prepare_range }, { TYPE_WRITE_ZEROES, prepare_range },
         };
         struct request_header header;
         if (virtqueue_read(&slot->chain, 0, &header, sizeof(header)) != sizeof(header))
                 return STATUS_IO_ERROR;
         for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-                if (types[i].type == header.type &&
-                    (header.type != TYPE_DISCARD || block->backend.can_discard))
+                if (types[i].type == header.type && (header.type != TYPE_DISCARD || block->backend.can_discard))
                         return types[i].prepare(block, slot, &header);
         if (header.type != TYPE_GET_ID)
                 return STATUS_UNSUPPORTED;
-        slot->written = (uint32_t)virtqueue_write(&block->device.queues[slot->request.queue], &slot->chain, 0, block->serial,
-                                                  VIRTIO_BLOCK_SERIAL);
+        slot->written = (uint32_t)virtqueue_write(&block->device.queues[slot->request.queue], &slot->chain, 0,
+                                                  block->serial, VIRTIO_BLOCK_SERIAL);
         return -1; /* answered here */
 }
 
@@ -345,8 +347,8 @@ static const struct virtio_operations block_operations = {
         .restore = block_restore,
 };
 
-void virtio_block_init(struct virtio_block *block, const struct block_backend *backend, const char *serial, unsigned queues,
-                       struct virtio_block_slot *slots, unsigned slot_count)
+void virtio_block_init(struct virtio_block *block, const struct block_backend *backend, const char *serial,
+                       unsigned queues, struct virtio_block_slot *slots, unsigned slot_count)
 {
         *block = (struct virtio_block){
                 .device = { .operations = &block_operations, .queue_count = queues },

@@ -2,9 +2,10 @@
 /*
  * A virtio block device: virtio 1.2, section 5.2.
  *
- * The device checks requests and hands them to its back end, which answers each with virtio_block_complete(), at once or later, in any
- * order. A request borrows the guest's buffers until then; a reset does not complete what is under way: the back end is told to
- * drop what it has (drain). Freestanding; the machine's lock is held around every call, completions included.
+ * The device checks requests and hands them to its back end, which answers each with virtio_block_complete(), at
+ * once or later, in any order. A request borrows the guest's buffers until then; a reset does not complete what is
+ * under way: the back end is told to drop what it has (drain). Freestanding; the machine's lock is held around
+ * every call, completions included.
  */
 #pragma once
 
@@ -13,8 +14,8 @@
 
 #include "machine/virtio/device.h"
 
-#define VIRTIO_BLOCK_SECTOR 512
-#define VIRTIO_BLOCK_SERIAL 20 /* bytes, not terminated when full: section 5.2.6.1 */
+#define VIRTIO_BLOCK_SECTOR     512
+#define VIRTIO_BLOCK_SERIAL     20 /* bytes, not terminated when full: section 5.2.6.1 */
 #define VIRTIO_BLOCK_QUEUE_SIZE 256
 /* Buffers of data in one request, so that it fits into a queue with its header and its status. */
 #define VIRTIO_BLOCK_SEGMENTS_MAX (VIRTIO_BLOCK_QUEUE_SIZE - 2)
@@ -27,9 +28,9 @@ struct block_request {
         unsigned queue;
         uint64_t offset, length; /* bytes; whole sectors inside the disk */
         const struct virtqueue_part *parts;
-        unsigned part_count; /* of reads and writes; their lengths add up to `length` */
-        bool durable;        /* a write that is on the medium when it is completed */
-        bool may_unmap;      /* zeroes may be a hole */
+        unsigned part_count;        /* of reads and writes; their lengths add up to `length` */
+        bool durable;               /* a write that is on the medium when it is completed */
+        bool may_unmap;             /* zeroes may be a hole */
         struct block_request *next; /* the back end's, while it has the request */
 };
 
@@ -63,8 +64,8 @@ struct virtio_block {
 };
 
 /* `queues` request queues, at most VIRTIO_QUEUES_MAX. Put on a bus with virtio_pci_init() afterwards. */
-void virtio_block_init(struct virtio_block *block, const struct block_backend *backend, const char *serial, unsigned queues,
-                       struct virtio_block_slot *slots, unsigned slot_count);
+void virtio_block_init(struct virtio_block *block, const struct block_backend *backend, const char *serial,
+                       unsigned queues, struct virtio_block_slot *slots, unsigned slot_count);
 
 /* 0, or a negative code: the guest sees an I/O error. */
 void virtio_block_complete(struct virtio_block *block, struct block_request *request, int result);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A virtio device, apart from how the guest reaches it (virtio 1.2, chapter 2): what a device says of itself and what the transport
- * does for it.
+ * A virtio device, apart from how the guest reaches it (virtio 1.2, chapter 2): what a device says of itself and
+ * what the transport does for it.
  *
- * A device is a struct virtio_device with a table of operations; the transport (transport_pci.h) owns status, features and queues and
- * calls it. Everything a driver writes is checked in the transport once (feature bits that were not offered, queue numbers,
- * accesses beyond the configuration); the device sees only what passed. The machine's lock is held around every call.
+ * A device is a struct virtio_device with a table of operations; the transport (transport_pci.h) owns status,
+ * features and queues and calls it. Everything a driver writes is checked in the transport once (feature bits that
+ * were not offered, queue numbers, accesses beyond the configuration); the device sees only what passed. The
+ * machine's lock is held around every call.
  */
 #pragma once
 
@@ -21,10 +22,13 @@ struct virtio_device;
 
 struct virtio_operations {
         const char *name;
-        uint16_t id;             /* virtio 1.2, chapter 5: 1 network, 2 block, 3 console, 4 entropy, 5 balloon, 19 socket, 26 filesystem */
-        uint32_t pci_class;      /* class, subclass, interface: PCI Code and ID Assignment */
-        unsigned config_length;  /* bytes of device configuration */
-        /* Features offered besides those that the transport brings for every device (version 1, event index, indirect, packed). */
+        uint16_t id;            /* virtio 1.2, chapter 5 */
+        uint32_t pci_class;     /* class, subclass, interface: PCI Code and ID Assignment */
+        unsigned config_length; /* bytes of device configuration */
+        /*
+         * Features offered besides those that the transport brings for every device (version 1, event index,
+         * indirect, packed).
+         */
         uint64_t (*features)(struct virtio_device *device);
         /* The driver has set DRIVER_OK with these features; queues are ready. May be NULL. */
         void (*start)(struct virtio_device *device, uint64_t features);

@@ -80,8 +80,7 @@ static const struct virtio_operations entropy_operations = {
 
 void virtio_entropy_init(struct virtio_entropy *entropy, const struct entropy_backend *backend)
 {
-        *entropy = (struct virtio_entropy){
-                .device = { .operations = &entropy_operations, .queue_count = 1 }, .backend = *backend
-        };
+        *entropy = (struct virtio_entropy){ .device = { .operations = &entropy_operations, .queue_count = 1 },
+                                            .backend = *backend };
         entropy->device.queues[0].size_max = QUEUE_SIZE;
 }

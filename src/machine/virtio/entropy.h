@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A virtio entropy device: virtio 1.2, section 5.4. Its back end gives random bytes at once. Freestanding; the machine's lock is held
- * around every call.
+ * A virtio entropy device: virtio 1.2, section 5.4. Its back end gives random bytes at once. Freestanding; the
+ * machine's lock is held around every call.
  */
 #pragma once
 

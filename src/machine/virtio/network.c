@@ -17,14 +17,14 @@ enum {
 };
 
 /* Section 5.1.3. */
-#define FEATURE_CHECKSUM (1ULL << 0)
-#define FEATURE_MTU (1ULL << 3)
-#define FEATURE_ADDRESS (1ULL << 5)
+#define FEATURE_CHECKSUM  (1ULL << 0)
+#define FEATURE_MTU       (1ULL << 3)
+#define FEATURE_ADDRESS   (1ULL << 5)
 #define FEATURE_HOST_TSO4 (1ULL << 11)
 #define FEATURE_HOST_TSO6 (1ULL << 12)
 #define FEATURE_MERGEABLE (1ULL << 15)
-#define FEATURE_STATUS (1ULL << 16)
-#define FEATURES_TAKEN (NETWORK_GUEST_CHECKSUM | NETWORK_GUEST_TSO4 | NETWORK_GUEST_TSO6)
+#define FEATURE_STATUS    (1ULL << 16)
+#define FEATURES_TAKEN    (NETWORK_GUEST_CHECKSUM | NETWORK_GUEST_TSO4 | NETWORK_GUEST_TSO6)
 
 /* struct virtio_net_config: section 5.1.4. */
 struct __attribute__((packed)) network_config {
@@ -87,7 +87,9 @@ static int deliver(struct virtio_network *network)
         gpa_t header = gpa(0); /* where num_buffers went */
         while (done < network->waiting && count < most) {
                 int popped = virtqueue_pop(queue, &chain);
-                /* Asked for while none is left, not after they are given back: a driver that adds more then tells us. */
+                /*
+                 * Asked for while none is left, not after they are given back: a driver that adds more then tells us.
+                 */
                 if (!popped && virtqueue_wait(queue))
                         continue;
                 if (popped <= 0) {
@@ -157,7 +159,8 @@ static uint64_t network_features(struct virtio_device *device)
 {
         const struct virtio_network *network = network_of(device);
         return FEATURE_MTU | FEATURE_ADDRESS | FEATURE_STATUS | FEATURE_MERGEABLE |
-               (network->backend.offloads ? FEATURE_CHECKSUM | FEATURE_HOST_TSO4 | FEATURE_HOST_TSO6 | FEATURES_TAKEN : 0);
+               (network->backend.offloads ? FEATURE_CHECKSUM | FEATURE_HOST_TSO4 | FEATURE_HOST_TSO6 | FEATURES_TAKEN
+                                          : 0);
 }
 
 static void network_start(struct virtio_device *device, uint64_t features)

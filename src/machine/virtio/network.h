@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A virtio network device: virtio 1.2, section 5.1, with checksum and segmentation offload and mergeable receive buffers.
+ * A virtio network device: virtio 1.2, section 5.1, with checksum and segmentation offload and mergeable receive
+ * buffers.
  *
- * One pair of queues. Each frame has the header of section 5.1.6 in front, which a tap device of Linux speaks too; a back end that does
- * not speak it says so, and the device then offers no offloads. Freestanding; the machine's lock is held around every call.
+ * One pair of queues. Each frame has the header of section 5.1.6 in front, which a tap device of Linux speaks too;
+ * a back end that does not speak it says so, and the device then offers no offloads. Freestanding; the machine's
+ * lock is held around every call.
  */
 #pragma once
 
@@ -12,7 +14,7 @@
 
 #include "machine/virtio/device.h"
 
-#define VIRTIO_NETWORK_HEADER 12
+#define VIRTIO_NETWORK_HEADER    12
 #define VIRTIO_NETWORK_FRAME_MAX (VIRTIO_NETWORK_HEADER + 65550) /* header, Ethernet header, largest segment */
 
 /* What the driver takes, in the numbers of section 5.1.3. */

@@ -13,8 +13,8 @@ enum {
 };
 
 /*
- * A 16-bit field of a ring. virtqueue_enable() saw that the rings are RAM, and memory never changes: the span cannot fail.
- * Aligned by the same check, so the load is one access that the driver's store cannot tear.
+ * A 16-bit field of a ring. virtqueue_enable() saw that the rings are RAM, and memory never changes: the span
+ * cannot fail. Aligned by the same check, so the load is one access that the driver's store cannot tear.
  */
 static uint16_t *field(const struct virtqueue *queue, uint64_t at)
 {

@@ -89,7 +89,8 @@ static void free_connection(struct virtio_socket *socket, struct socket_connecti
 
 /* ---- To the guest ---- */
 
-static struct message header(const struct virtio_socket *socket, struct socket_connection *connection, unsigned operation)
+static struct message header(const struct virtio_socket *socket, struct socket_connection *connection,
+                             unsigned operation)
 {
         connection->told = connection->consumed;
         return (struct message){
@@ -149,8 +150,12 @@ static uint32_t guest_room(const struct socket_connection *connection)
         return under_way >= connection->guest_credit ? 0 : connection->guest_credit - under_way;
 }
 
-/* From the peer straight into the guest's buffer. Returns what the peer's read() said, or -ENOSPC for no space in one piece. */
-static long fill(struct virtio_socket *socket, struct socket_connection *connection, const struct virtqueue_chain *chain)
+/*
+ * From the peer straight into the guest's buffer. Returns what the peer's read() said, or -ENOSPC for no space in one
+ * piece.
+ */
+static long fill(struct virtio_socket *socket, struct socket_connection *connection,
+                 const struct virtqueue_chain *chain)
 {
         size_t skip = sizeof(struct message);
         uint32_t room = guest_room(connection);
@@ -315,7 +320,8 @@ static void on_bytes(struct virtio_socket *socket, struct socket_connection *con
         socket->backend.write(socket->backend.owner, connection->peer, chain->parts + first, count);
 }
 
-static void on_shutdown(struct virtio_socket *socket, struct socket_connection *connection, const struct message *message)
+static void on_shutdown(struct virtio_socket *socket, struct socket_connection *connection,
+                        const struct message *message)
 {
         if (message->flags & SHUTDOWN_RECEIVE)
                 connection->guest_stopped_reading = true;
@@ -355,23 +361,12 @@ static void on_message(struct virtio_socket *socket, const struct message *messa
                 connection->state = SOCKET_OPEN;
                 socket->backend.connected(socket->backend.owner, connection->peer, connection->host_port);
                 break;
-        case OPERATION_RESET:
-                free_connection(socket, connection);
-                break;
-        case OPERATION_SHUTDOWN:
-                on_shutdown(socket, connection, message);
-                break;
-        case OPERATION_BYTES:
-                on_bytes(socket, connection, message, chain);
-                break;
-        case OPERATION_CREDIT:
-                break;
-        case OPERATION_ASK_CREDIT:
-                ask_for(connection, OPERATION_CREDIT);
-                break;
-        default:
-                drop(socket, connection);
-                break;
+        case OPERATION_RESET: free_connection(socket, connection); break;
+        case OPERATION_SHUTDOWN: on_shutdown(socket, connection, message); break;
+        case OPERATION_BYTES: on_bytes(socket, connection, message, chain); break;
+        case OPERATION_CREDIT: break;
+        case OPERATION_ASK_CREDIT: ask_for(connection, OPERATION_CREDIT); break;
+        default: drop(socket, connection); break;
         }
 }
 

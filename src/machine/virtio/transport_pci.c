@@ -4,10 +4,10 @@
 #include <errno.h>
 
 enum {
-        VENDOR = 0x1af4,         /* section 4.1.2 */
+        VENDOR = 0x1af4, /* section 4.1.2 */
         DEVICE_BASE = 0x1040,
         CAPABILITY_VENDOR = 0x09,
-        CAPABILITY_LENGTH = 16,  /* struct virtio_pci_cap: section 4.1.4 */
+        CAPABILITY_LENGTH = 16, /* struct virtio_pci_cap: section 4.1.4 */
 
         CFG_COMMON = 1,
         CFG_NOTIFY = 2,
@@ -40,10 +40,10 @@ enum {
 };
 
 /* Section 6: what the transport and the queues bring to every device. */
-#define FEATURE_INDIRECT (1ULL << 28)
-#define FEATURE_EVENT_INDEX (1ULL << 29)
-#define FEATURE_VERSION_1 (1ULL << 32)
-#define FEATURE_PACKED (1ULL << 34)
+#define FEATURE_INDIRECT      (1ULL << 28)
+#define FEATURE_EVENT_INDEX   (1ULL << 29)
+#define FEATURE_VERSION_1     (1ULL << 32)
+#define FEATURE_PACKED        (1ULL << 34)
 #define FEATURES_OF_TRANSPORT (FEATURE_INDIRECT | FEATURE_EVENT_INDEX | FEATURE_VERSION_1 | FEATURE_PACKED)
 
 static uint64_t offered(const struct virtio_transport *transport)
@@ -107,8 +107,8 @@ static void write_status(struct virtio_transport *transport, uint8_t value)
         }
         /* Section 2.1.1: a driver only ever adds bits; FEATURES_OK stays off when it took what was not offered. */
         uint8_t added = value & (uint8_t)~transport->status & (uint8_t)~STATUS_NEEDS_RESET;
-        bool sound = !(transport->driver_features & ~offered(transport)) &&
-                     (transport->driver_features & FEATURE_VERSION_1);
+        bool sound =
+                !(transport->driver_features & ~offered(transport)) && (transport->driver_features & FEATURE_VERSION_1);
         if ((added & STATUS_FEATURES_OK) && !sound)
                 added &= (uint8_t)~STATUS_FEATURES_OK;
         if (!((transport->status | added) & STATUS_FEATURES_OK))
@@ -133,7 +133,8 @@ static void enable_queue(struct virtio_transport *transport, struct virtqueue *q
         queue->event_index = transport->driver_features & FEATURE_EVENT_INDEX;
         queue->indirect = transport->driver_features & FEATURE_INDIRECT;
         if (virtqueue_enable(queue) < 0)
-                virtio_break(transport->device, "the driver laid a queue outside memory, or gave it an impossible size");
+                virtio_break(transport->device,
+                             "the driver laid a queue outside memory, or gave it an impossible size");
 }
 
 /* ---- Common configuration: section 4.1.4.3 ---- */
@@ -174,49 +175,31 @@ static uint64_t common_read(struct virtio_transport *transport, unsigned offset,
 {
         const struct virtqueue *queue = selected_queue(transport);
         switch (offset) {
-        case COMMON_DEVICE_FEATURE_SELECT:
-                return transport->device_feature_select;
-        case COMMON_DEVICE_FEATURE:
-                return half(offered(transport), transport->device_feature_select);
-        case COMMON_DRIVER_FEATURE_SELECT:
-                return transport->driver_feature_select;
-        case COMMON_DRIVER_FEATURE:
-                return half(transport->driver_features, transport->driver_feature_select);
-        case COMMON_CONFIG_VECTOR:
-                return transport->config_vector;
-        case COMMON_NUM_QUEUES:
-                return transport->device->queue_count;
-        case COMMON_STATUS:
-                return transport->status;
-        case COMMON_GENERATION:
-                return transport->config_generation;
-        case COMMON_QUEUE_SELECT:
-                return transport->queue_select;
-        default:
-                break;
+        case COMMON_DEVICE_FEATURE_SELECT: return transport->device_feature_select;
+        case COMMON_DEVICE_FEATURE: return half(offered(transport), transport->device_feature_select);
+        case COMMON_DRIVER_FEATURE_SELECT: return transport->driver_feature_select;
+        case COMMON_DRIVER_FEATURE: return half(transport->driver_features, transport->driver_feature_select);
+        case COMMON_CONFIG_VECTOR: return transport->config_vector;
+        case COMMON_NUM_QUEUES: return transport->device->queue_count;
+        case COMMON_STATUS: return transport->status;
+        case COMMON_GENERATION: return transport->config_generation;
+        case COMMON_QUEUE_SELECT: return transport->queue_select;
+        default: break;
         }
         if (!queue)
                 return 0; /* a queue size of 0 says that it does not exist */
         switch (offset) {
-        case COMMON_QUEUE_SIZE:
-                return queue->size;
-        case COMMON_QUEUE_VECTOR:
-                return transport->queue_vectors[transport->queue_select];
-        case COMMON_QUEUE_ENABLE:
-                return queue->ready;
-        case COMMON_QUEUE_NOTIFY_OFFSET:
-                return transport->queue_select;
+        case COMMON_QUEUE_SIZE: return queue->size;
+        case COMMON_QUEUE_VECTOR: return transport->queue_vectors[transport->queue_select];
+        case COMMON_QUEUE_ENABLE: return queue->ready;
+        case COMMON_QUEUE_NOTIFY_OFFSET: return transport->queue_select;
         case COMMON_QUEUE_DESCRIPTORS:
-        case COMMON_QUEUE_DESCRIPTORS + 4:
-                return address_part(queue->descriptors, offset, size);
+        case COMMON_QUEUE_DESCRIPTORS + 4: return address_part(queue->descriptors, offset, size);
         case COMMON_QUEUE_DRIVER:
-        case COMMON_QUEUE_DRIVER + 4:
-                return address_part(queue->driver, offset, size);
+        case COMMON_QUEUE_DRIVER + 4: return address_part(queue->driver, offset, size);
         case COMMON_QUEUE_DEVICE:
-        case COMMON_QUEUE_DEVICE + 4:
-                return address_part(queue->device, offset, size);
-        default:
-                return 0;
+        case COMMON_QUEUE_DEVICE + 4: return address_part(queue->device, offset, size);
+        default: return 0;
         }
 }
 
@@ -243,9 +226,7 @@ static void queue_write(struct virtio_transport *transport, struct virtqueue *qu
         if (queue->ready && offset != COMMON_QUEUE_VECTOR)
                 return;
         switch (offset) {
-        case COMMON_QUEUE_SIZE:
-                queue->size = (uint16_t)value;
-                break;
+        case COMMON_QUEUE_SIZE: queue->size = (uint16_t)value; break;
         case COMMON_QUEUE_VECTOR:
                 transport->queue_vectors[transport->queue_select] = checked_vector(transport, value);
                 break;
@@ -254,19 +235,12 @@ static void queue_write(struct virtio_transport *transport, struct virtqueue *qu
                         enable_queue(transport, queue);
                 break;
         case COMMON_QUEUE_DESCRIPTORS:
-        case COMMON_QUEUE_DESCRIPTORS + 4:
-                set_address_part(&queue->descriptors, offset, size, value);
-                break;
+        case COMMON_QUEUE_DESCRIPTORS + 4: set_address_part(&queue->descriptors, offset, size, value); break;
         case COMMON_QUEUE_DRIVER:
-        case COMMON_QUEUE_DRIVER + 4:
-                set_address_part(&queue->driver, offset, size, value);
-                break;
+        case COMMON_QUEUE_DRIVER + 4: set_address_part(&queue->driver, offset, size, value); break;
         case COMMON_QUEUE_DEVICE:
-        case COMMON_QUEUE_DEVICE + 4:
-                set_address_part(&queue->device, offset, size, value);
-                break;
-        default:
-                break;
+        case COMMON_QUEUE_DEVICE + 4: set_address_part(&queue->device, offset, size, value); break;
+        default: break;
         }
 }
 
@@ -274,12 +248,8 @@ static void common_write(struct virtio_transport *transport, unsigned offset, un
 {
         struct virtqueue *queue = selected_queue(transport);
         switch (offset) {
-        case COMMON_DEVICE_FEATURE_SELECT:
-                transport->device_feature_select = (uint32_t)value;
-                break;
-        case COMMON_DRIVER_FEATURE_SELECT:
-                transport->driver_feature_select = (uint32_t)value;
-                break;
+        case COMMON_DEVICE_FEATURE_SELECT: transport->device_feature_select = (uint32_t)value; break;
+        case COMMON_DRIVER_FEATURE_SELECT: transport->driver_feature_select = (uint32_t)value; break;
         case COMMON_DRIVER_FEATURE:
                 /* Features are settled with FEATURES_OK: section 3.1.1. */
                 if (transport->driver_feature_select < 2 && !(transport->status & STATUS_FEATURES_OK)) {
@@ -288,15 +258,9 @@ static void common_write(struct virtio_transport *transport, unsigned offset, un
                         transport->driver_features |= (uint64_t)(uint32_t)value << shift;
                 }
                 break;
-        case COMMON_CONFIG_VECTOR:
-                transport->config_vector = checked_vector(transport, value);
-                break;
-        case COMMON_STATUS:
-                write_status(transport, (uint8_t)value);
-                break;
-        case COMMON_QUEUE_SELECT:
-                transport->queue_select = (uint16_t)value;
-                break;
+        case COMMON_CONFIG_VECTOR: transport->config_vector = checked_vector(transport, value); break;
+        case COMMON_STATUS: write_status(transport, (uint8_t)value); break;
+        case COMMON_QUEUE_SELECT: transport->queue_select = (uint16_t)value; break;
         default:
                 if (queue)
                         queue_write(transport, queue, offset, size, value);
@@ -319,8 +283,7 @@ static uint64_t registers_read(void *owner, uint64_t offset, unsigned size)
         uint64_t value = 0;
         unsigned at = (unsigned)offset & (PART_LENGTH - 1);
         switch (offset & ~(uint64_t)(PART_LENGTH - 1)) {
-        case AT_COMMON:
-                return common_read(transport, at, size);
+        case AT_COMMON: return common_read(transport, at, size);
         case AT_ISR:
                 /* Reading it acknowledges: section 4.1.4.5. */
                 value = at ? 0 : transport->isr;
@@ -330,8 +293,7 @@ static uint64_t registers_read(void *owner, uint64_t offset, unsigned size)
                 if (device_config(transport, at, size))
                         device->operations->config_read(device, at, &value, size);
                 return value;
-        default:
-                return 0;
+        default: return 0;
         }
 }
 
@@ -349,18 +311,13 @@ static void registers_write(void *owner, uint64_t offset, unsigned size, uint64_
         struct virtio_device *device = transport->device;
         unsigned at = (unsigned)offset & (PART_LENGTH - 1);
         switch (offset & ~(uint64_t)(PART_LENGTH - 1)) {
-        case AT_COMMON:
-                common_write(transport, at, size, value);
-                break;
+        case AT_COMMON: common_write(transport, at, size, value); break;
         case AT_DEVICE:
                 if (device_config(transport, at, size) && device->operations->config_write)
                         device->operations->config_write(device, at, &value, size);
                 break;
-        case AT_NOTIFY:
-                virtio_pci_notify(transport, at / NOTIFY_MULTIPLIER);
-                break;
-        default:
-                break;
+        case AT_NOTIFY: virtio_pci_notify(transport, at / NOTIFY_MULTIPLIER); break;
+        default: break;
         }
 }
 
@@ -370,7 +327,8 @@ static const struct bus_operations registers_operations = { "virtio", registers_
 
 static uint32_t get_u32(const uint8_t *config, unsigned at)
 {
-        return config[at] | (uint32_t)config[at + 1] << 8 | (uint32_t)config[at + 2] << 16 | (uint32_t)config[at + 3] << 24;
+        return config[at] | (uint32_t)config[at + 1] << 8 | (uint32_t)config[at + 2] << 16 |
+               (uint32_t)config[at + 3] << 24;
 }
 
 static void put_u32(uint8_t *config, unsigned at, uint32_t value)
@@ -386,8 +344,7 @@ static void pass(void *owner, bool write)
         uint32_t offset = get_u32(config, transport->portal + PORTAL_OFFSET);
         uint32_t length = get_u32(config, transport->portal + PORTAL_LENGTH);
         bool sound = config[transport->portal + PORTAL_BAR] == BAR_REGISTERS &&
-                     (length == 1 || length == 2 || length == 4) && !(offset % length) &&
-                     offset < REGISTERS_LENGTH;
+                     (length == 1 || length == 2 || length == 4) && !(offset % length) && offset < REGISTERS_LENGTH;
         if (!sound)
                 return;
         if (write)

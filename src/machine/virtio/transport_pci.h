@@ -2,10 +2,10 @@
 /*
  * How a guest reaches a virtio device over PCI: virtio 1.2, section 4.1.
  *
- * One memory BAR holds the common configuration, the interrupt status, the device's configuration and the notification
- * addresses; another the MSI-X table. Modern devices only. The struct is owned by the machine and bound to one device. What the
- * driver writes is checked here: features that were not offered, queues that do not exist, values out of range have no effect
- * or make the device need a reset, as the specification says.
+ * One memory BAR holds the common configuration, the interrupt status, the device's configuration and the
+ * notification addresses; another the MSI-X table. Modern devices only. The struct is owned by the machine and
+ * bound to one device. What the driver writes is checked here: features that were not offered, queues that do not
+ * exist, values out of range have no effect or make the device need a reset, as the specification says.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct virtio_transport_owner {
         void *owner;
         void (*log)(void *owner, const char *device, const char *why); /* a driver broke a rule */
         /*
-         * The guest moved the address whose 16-bit writes notify queue `index`; while `present`, an engine may turn them into
-         * something faster that ends in virtio_pci_notify(). May be NULL.
+         * The guest moved the address whose 16-bit writes notify queue `index`; while `present`, an engine may turn
+         * them into something faster that ends in virtio_pci_notify(). May be NULL.
          */
         void (*doorbell)(void *owner, struct virtio_transport *transport, unsigned index, uint64_t at, bool present);
 };
