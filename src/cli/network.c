@@ -174,10 +174,30 @@ static const struct option_spec remove_option_table[] = {
 };
 static const struct option_spec *const remove_tables[] = { remove_option_table, NULL };
 
+/* So that their records say it too. What fails here, network_remove() does to the attachments that are left. */
+static void disconnect_all(struct call *call, const struct remove_options *options, const char *name)
+{
+        struct host *host;
+        const char *id;
+        json_t *lease;
+        _cleanup_json_ json_t *network = NULL;
+        if (text_equal(name, "default") || call_host(call, &host, NULL) < 0 ||
+            network_inspect(options->networks, name, &network, NULL) < 0)
+                return;
+        json_object_foreach(json_object_get(network, "instances"), id, lease) {
+                struct instance *instance;
+                if (instance_find(host, id, &instance, NULL) < 0)
+                        continue;
+                instance_disconnect(instance, name, NULL);
+                instance_free(instance);
+        }
+}
+
 static int remove_one(struct call *call, const char *name, void *context, struct error *err)
 {
-        (void)call;
         const struct remove_options *options = context;
+        if (options->force)
+                disconnect_all(call, options, name);
         int r = network_remove(options->networks, name, options->force, err);
         if (r == -ENOENT && options->force) {
                 report(err);

@@ -122,3 +122,15 @@ def test_an_instance_with_ids_of_its_own_is_on_the_network_too(host, serve):
     serve("web", "tcp", 80)
     assert ask("tcp", "127.0.0.1", 8080) == "web"
     assert "eth0" in host.ok("exec", "web", "ip", "link")
+
+
+def test_a_network_that_is_removed_by_force_is_gone_from_its_instances_too(host, serve):
+    for name in ("n1", "n2"):
+        host.ok("network", "create", name)
+    run(host, "web", "--network", "n1", "--network", "n2", "-p", "8080:80")
+    serve("web", "tcp", 80)
+    host.ok("network", "rm", "--force", "n1")
+    assert host.ok("port", "web") == "80/tcp -> 0.0.0.0:8080"
+    assert ask("tcp", HOST4, 8080) == "web"
+    assert list(host.json("inspect", "web")[0]["NetworkSettings"]["Networks"]) == ["n2"]
+    host.ok("restart", "-t", "0", "web")
