@@ -29,10 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_STEPS 256
+#define MAX_STEPS  256
 #define MAX_FIELDS 64
-
-extern char **environ;
 
 struct step {
         char *fields[MAX_FIELDS + 1]; /* kind, label, program, arguments, NULL */
@@ -135,7 +133,8 @@ int main(int argc, char **argv)
         long rounds = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
         int count = read_plan(steps);
         if (rounds < 1 || count < 1) {
-                fprintf(stderr, "usage: stopwatch ROUNDS < plan (at most %d steps of %d fields)\n", MAX_STEPS, MAX_FIELDS);
+                fprintf(stderr, "usage: stopwatch ROUNDS < plan (at most %d steps of %d fields)\n", MAX_STEPS,
+                        MAX_FIELDS);
                 return 2;
         }
         int output = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

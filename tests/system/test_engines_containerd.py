@@ -9,6 +9,8 @@ import pytest
 from support import bundle as bundles
 from support.engines import IMAGE, Containerd
 
+pytestmark = pytest.mark.xdist_group("containerd")  # one engine for all its tests
+
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):

@@ -5,6 +5,8 @@ import pytest
 from support.engine_cases import EngineCases
 from support.engines import Docker, inspect
 
+pytestmark = pytest.mark.xdist_group("docker")  # one engine for all its tests
+
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):

@@ -7,6 +7,8 @@ import pytest
 from support.engine_cases import EngineCases
 from support.engines import IMAGE, Podman, inspect
 
+pytestmark = pytest.mark.xdist_group("podman")  # one engine for all its tests
+
 
 @pytest.fixture(scope="module")
 def engine(root_only, worker_folder, docker_archive):
