@@ -17,6 +17,7 @@ struct package {
         char *output;    /* NULL: standard output */
         char *temporary; /* its name until it is finished; NULL: written in place */
         int fd;          /* the archive, or the folder */
+        bool nameless;   /* the archive gets its temporary name when it is finished: a killed command leaves nothing */
         int file;        /* the file at hand in the folder */
         bool folder;
         bool finished;
@@ -42,6 +43,32 @@ static int open_folder(struct package *package, struct error *err)
         return package->fd < 0 ? error_errno(err, "cannot open the folder %s", package->output) : 0;
 }
 
+/* The archive as a file without a name, where the file system has such, or else under its temporary name. */
+static int open_temporary(struct package *package)
+{
+        _cleanup_free_ char *parent = strdup(package->output);
+        if (!parent)
+                return -1;
+        char *slash = strrchr(parent, '/');
+        if (slash)
+                slash[1] = '\0';
+        int fd = open(slash ? parent : ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+        package->nameless = fd >= 0;
+        return fd >= 0 ? fd : open(package->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+}
+
+static int give_name(const struct package *package)
+{
+        char own[48];
+        snprintf(own, sizeof(own), "/proc/self/fd/%d", package->fd);
+        if (package->nameless) {
+                unlink(package->temporary);
+                if (linkat(AT_FDCWD, own, AT_FDCWD, package->temporary, AT_SYMLINK_FOLLOW) < 0)
+                        return -1;
+        }
+        return package->temporary ? rename(package->temporary, package->output) : 0;
+}
+
 static int open_archive(struct package *package, struct error *err)
 {
         struct stat st;
@@ -53,7 +80,7 @@ static int open_archive(struct package *package, struct error *err)
                 free(TAKE_PTR(package->temporary));
                 package->fd = open(package->output, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         } else {
-                package->fd = open(package->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+                package->fd = open_temporary(package);
         }
         if (package->fd < 0)
                 return error_errno(err, "cannot create %s", package->output ? package->output : "the archive");
@@ -119,7 +146,7 @@ int package_finish(struct package *package, struct error *err)
                         return r;
         }
         test_point("image.save.written");
-        if (package->temporary && rename(package->temporary, package->output) < 0)
+        if (give_name(package) < 0)
                 return error_errno(err, "cannot give %s its name", package->output);
         package->finished = true;
         return 0;
