@@ -241,7 +241,7 @@ static int by_name(const void *a, const void *b)
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int names_of_all(int volumes, char ***names, struct error *err)
+static int names_of_all(int volumes, bool whole, char ***names, struct error *err)
 {
         int own = openat(volumes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
@@ -249,7 +249,7 @@ static int names_of_all(int volumes, char ***names, struct error *err)
                 return error_errno(err, "cannot read the folder of volumes");
         struct dirent *entry;
         while ((entry = readdir(folder)))
-                if (volume_name_valid(entry->d_name) && exists(volumes, entry->d_name) &&
+                if (volume_name_valid(entry->d_name) && exists(volumes, entry->d_name) == whole &&
                     list_append(names, entry->d_name) < 0)
                         return error_memory(err);
         if (*names)
@@ -264,7 +264,7 @@ int volume_list(struct host *host, char *const *filters, json_t **list, struct e
                 return volumes;
         _cleanup_list_ char **names = NULL;
         _cleanup_json_ json_t *all = json_array();
-        int r = names_of_all(volumes, &names, err);
+        int r = names_of_all(volumes, true, &names, err);
         for (char **name = names; !r && name && *name; name++) {
                 json_t *volume = NULL;
                 bool anonymous = false;
@@ -282,13 +282,26 @@ int volume_list(struct host *host, char *const *filters, json_t **list, struct e
         return r;
 }
 
+/* Folders without a description: a command was killed while it made or removed them. */
+static int remove_halves(int volumes, struct error *err)
+{
+        _cleanup_list_ char **names = NULL;
+        _cleanup_close_ int lock = lock_take(volumes, ".lock", true, err);
+        int r = lock < 0 ? lock : names_of_all(volumes, false, &names, err);
+        for (char **name = names; !r && name && *name; name++)
+                r = tree_remove(volumes, *name, err);
+        return r;
+}
+
 int volume_prune(struct host *host, bool all, char *const *filters, char ***removed, uint64_t *freed, struct error *err)
 {
         _cleanup_close_ int volumes = open_volumes(host, err);
         if (volumes < 0)
                 return volumes;
         _cleanup_list_ char **names = NULL;
-        int r = names_of_all(volumes, &names, err);
+        int r = remove_halves(volumes, err);
+        if (!r)
+                r = names_of_all(volumes, true, &names, err);
         *freed = 0;
         for (char **name = names; !r && name && *name; name++) {
                 json_t *volume = NULL;
