@@ -23,6 +23,20 @@ static int names_of(const struct start *start, const struct network_setting *net
         return r;
 }
 
+/* Who has the port or address may be an instance that ended, and whose last process was killed before it gave it back. */
+static int attach_or_repair(const struct start *start, struct networks *networks, const struct network_request *request,
+                            json_t **attachment, struct error *err)
+{
+        struct instance **all;
+        size_t count;
+        int r = network_attach(networks, request, attachment, err);
+        if (r != -EADDRINUSE ||
+            instance_list(start->host, &(struct instance_filter){ .all = true }, &all, &count, NULL) < 0)
+                return r;
+        instance_list_free(all, count);
+        return network_attach(networks, request, attachment, err);
+}
+
 static int attach(struct start *start, struct networks *networks, size_t i, json_t *attachments, struct error *err)
 {
         struct network_setting network;
@@ -52,7 +66,7 @@ static int attach(struct start *start, struct networks *networks, size_t i, json
         };
         json_t *attachment = NULL;
         if (!r)
-                r = network_attach(networks, &request, &attachment, err);
+                r = attach_or_repair(start, networks, &request, &attachment, err);
         if (!r && json_array_append_new(attachments, attachment) < 0)
                 r = error_memory(err);
         free(ports);
