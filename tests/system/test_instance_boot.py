@@ -104,6 +104,7 @@ def test_always_starts_even_what_the_user_stopped(host):
     assert host.ok(*at_boot()) == "one"
 
 
+@pytest.mark.core
 def test_start_all_starts_the_oldest_first_and_goes_on_after_a_failure(host, folder):
     gone = folder / "gone"
     gone.mkdir()

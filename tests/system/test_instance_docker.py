@@ -142,6 +142,7 @@ def test_networks_can_be_filtered_by_their_type(host):
     assert host.ok("network", "ls", "--format", "{{.Name}}", "--filter", "type=builtin") == "default"
 
 
+@pytest.mark.core
 def test_events_have_docker_fields_and_refuse_what_they_do_not_know(host):
     create(host, "--name", "one", IMAGE)
 
@@ -202,6 +203,7 @@ def test_inspect_tells_what_was_asked_for_in_docker_words(host):
     assert config["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "2"}}
 
 
+@pytest.mark.core
 def test_inspect_of_what_runs_names_its_network_by_id_and_the_hosts_address(host):
     host.ok("run", "-d", "--name", "one", "-p", "18080:80", IMAGE, *SLEEP)
     settings = host.json("inspect", "one")[0]["NetworkSettings"]

@@ -24,6 +24,7 @@ DAMAGES = ["", "{", "[]", "{}", '{"settings": 3}', '{"created": "x", "image": {"
            '{"a":' * 3000]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("file", ["config.json", "state.json"])
 @pytest.mark.parametrize("damage", DAMAGES, ids=range(len(DAMAGES)))
 def test_a_damaged_instance_is_shown_as_dead_and_can_be_removed(host, file, damage):
@@ -102,6 +103,7 @@ def test_an_unknown_user_is_named(host):
     assert "ghost" in host.refuses("run", "--rm", "--network", "none", "--user", "ghost", IMAGE, "true", status=125)
 
 
+@pytest.mark.core
 def test_a_failed_start_can_be_tried_again(host, folder):
     source = folder / "source"
     host.ok("create", "--network", "none", "--name", "one", "--mount", f"type=bind,source={source},target=/x", IMAGE, "cat", "/x")

@@ -210,6 +210,7 @@ RATES = [("--device-read-bps", "1mb", "blkio.throttle.read_bps_device", str(1 <<
          ("--device-write-iops", "40", "blkio.throttle.write_iops_device", "40", "wiops")]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("option, rate, file, number, key", RATES, ids=[rate[0] for rate in RATES])
 def test_a_rate_of_a_disk_lands_in_the_control_group(host, disk, option, rate, file, number, key):
     ident = host.ok("run", "-d", "--network", "none", option, f"{disk}:{rate}", IMAGE, *SLEEP)
@@ -239,6 +240,7 @@ def test_cgroup_parent_is_where_it_lives(host, unique):
 
 # ---- Devices ----
 
+@pytest.mark.core
 def test_a_device_is_there_under_its_name_with_its_rights(inside):
     script = "stat -c %t:%T /dev/mine; (: < /dev/mine) && echo read; (: > /dev/mine) 2>/dev/null || echo refused"
     assert inside("--device /dev/fuse:/dev/mine:r", script).split() == ["a:e5", "read", "refused"]
@@ -268,6 +270,7 @@ def test_mount_of_a_folder_that_is_missing_is_refused(host, folder):
                                     status=125)
 
 
+@pytest.mark.core
 def test_mount_of_a_volume_keeps_what_was_written(host, inside):
     inside(["--mount", "type=volume,source=jar,target=/m"], "echo kept > /m/x")
     assert inside(["--mount", "type=volume,source=jar,target=/m,readonly"], "cat /m/x; touch /m/y 2>/dev/null || echo refused").split() == \
@@ -280,6 +283,7 @@ def test_mount_of_memory_has_its_size_and_mode(inside):
     assert inside(words, SIZE_OF.format("/m") + "; stat -c %a /m").split() == ["1024", "700"]
 
 
+@pytest.mark.core
 def test_volumes_from_brings_what_the_other_has(host, inside, folder):
     (folder / "given").mkdir()
     host.ok("create", "--network", "none", "--name", "one", "-v", "jar:/jar", "-v", f"{folder}/given:/given", IMAGE)
@@ -304,6 +308,7 @@ def test_entrypoint_replaces_the_images_and_an_empty_one_removes_it(host, folder
     assert host.ok("run", "--rm", "--network", "none", "--entrypoint", entrypoint, IMAGE, *words) == seen
 
 
+@pytest.mark.core
 def test_files_of_variables_and_labels(host, folder):
     (folder / "env").write_text("# a remark\nA=1\n\nB=two words\nGIVEN\nABSENT\n")
     (folder / "labels").write_text("# a remark\nx=1\ny\n")
@@ -340,6 +345,7 @@ def test_stop_timeout_is_how_long_stop_waits(host):
 
 # ---- Networks ----
 
+@pytest.mark.core
 def test_publish_all_opens_every_exposed_port(host):
     host.ok("run", "-d", "--name", "one", "--expose", "80", "--expose", "53/udp", "-P", IMAGE, "nc", "-l", "-p", "80", "-e", "echo", "hello")
     ports = dict(line.split(" -> ") for line in host.ok("port", "one").splitlines() if "[" not in line)

@@ -91,6 +91,7 @@ def test_a_monitor_killed_after_the_end_changes_nothing(host, point):
     assert not all_instances(host)
 
 
+@pytest.mark.core
 def test_a_killed_monitor_is_noticed_and_its_container_stopped(host):
     start(host, "one", IMAGE, "sleep", "1000")
     first = state_of(host, "one")["Pid"]
@@ -143,6 +144,7 @@ def test_two_hundred_commands_at_once_lose_nothing(host):
 
 # ---- Restart and health ----
 
+@pytest.mark.core
 def test_on_failure_restarts_as_often_as_it_says(host):
     start(host, "one", "--restart", "on-failure:2", IMAGE, "sh", "-c", "echo try; exit 4")
     until(lambda: state_of(host, "one")["Status"] == "exited")
@@ -163,6 +165,7 @@ def test_an_instance_that_waits_for_its_next_try_can_be_stopped(host):
     assert state_of(host, "one")["Status"] == "exited"
 
 
+@pytest.mark.core
 def test_health_follows_the_check(host):
     start(host, "one", "--health-cmd", "test -e /ok", "--health-interval", "50ms", "--health-retries", "2", IMAGE, "sleep", "1000")
     assert state_of(host, "one")["Health"]["Status"] == "starting"
@@ -244,6 +247,7 @@ def test_a_paused_instance_can_be_stopped(host):
 
 # ---- The log ----
 
+@pytest.mark.core
 def test_the_log_is_rotated_and_keeps_its_tail(host):
     host.ok("run", "--network", "none", "--name", "one", "--log-opt", "max-size=8k", "--log-opt", "max-file=2", IMAGE, "sh", "-c",
             "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done")
@@ -270,6 +274,27 @@ def test_a_new_volume_starts_with_what_the_image_has(host):
     host.ok("volume", "rm", "data")
 
 
+def test_a_volume_whose_filling_was_cut_off_is_filled_anew(host):
+    killed = host("run", "--rm", "--network", "none", "-v", "data:/etc", IMAGE, "true", env={"ONGGI_TEST_KILL": "volume.fill.copied"})
+    assert killed.returncode == -signal.SIGKILL
+    (host.root / "volumes/data/_data/passwd").unlink()
+    assert "root" in host.ok("run", "--rm", "--network", "none", "-v", "data:/etc", IMAGE, "cat", "/etc/passwd")
+    host.ok("run", "--rm", "--network", "none", "-v", "data:/etc", IMAGE, "rm", "/etc/passwd")
+    host.ok("run", "--rm", "--network", "none", "-v", "data:/etc", IMAGE, "test", "!", "-e", "/etc/passwd")
+    host.ok("volume", "rm", "data")
+
+
+def test_a_volume_that_another_fills_is_waited_for(host):
+    words = ("run", "--rm", "--network", "none", "-v", "data:/etc", IMAGE, "cat", "/etc/passwd")
+    first = host.popen(*words, env={"ONGGI_TEST_STOP": "volume.fill.copied"}, stdout=subprocess.PIPE)
+    os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
+    second = host.popen(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert "volumes/data" in second.stderr.readline()
+    first.send_signal(signal.SIGCONT)
+    assert "root" in first.communicate(timeout=30)[0] and "root" in second.communicate(timeout=30)[0]
+    host.ok("volume", "rm", "data")
+
+
 def test_what_is_in_a_volume_is_closed_to_other_users_of_the_host(host, tmp_path):
     """CVE-2021-41091: a set-user-ID program of a container's root must not be within their reach, whatever was made first."""
     root = tmp_path / "new"
@@ -282,6 +307,7 @@ def test_an_anonymous_volume_goes_with_its_instance(host):
     assert not host.ok("volume", "ls", "-q")
 
 
+@pytest.mark.core
 def test_a_volume_in_use_stays(host):
     start(host, "one", "-v", "data:/data", IMAGE, "sleep", "1000")
     done = host("volume", "rm", "data")
@@ -317,6 +343,7 @@ def test_a_volume_of_a_mapped_instance_has_the_images_ids(host):
 
 # ---- Shared namespaces ----
 
+@pytest.mark.core
 def test_namespaces_of_another_instance_are_shared(host):
     start(host, "one", "--ipc", "shareable", IMAGE, "sh", "-c", "touch /dev/shm/there; exec sleep 1000")
     host.ok("exec", "one", "test", "-e", "/dev/shm/there")
@@ -338,6 +365,7 @@ def test_exec_returns_the_programs_own_exit_status(host):
     assert host("exec", "one", "sh", "-c", "exit 42").returncode == 42
 
 
+@pytest.mark.core
 def test_exec_passes_streams_environment_and_folder(host):
     start(host, "one", "-e", "A=1", IMAGE, "sleep", "1000")
     done = host("exec", "-i", "-e", "B=2", "-w", "/bin", "one", "sh", "-c", "cat; echo $A$B; pwd; echo e >&2", input="in\n")

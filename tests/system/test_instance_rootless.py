@@ -195,6 +195,7 @@ def test_a_privileged_instance_may_mount(user):
     assert user.ok("run", "--rm", "--network", "none", "--privileged", IMAGE, "sh", "-c", "mount -t tmpfs none /mnt && echo mounted") == "mounted"
 
 
+@pytest.mark.core
 def test_a_detached_instance_lives_through_its_verbs(user):
     start(user, "one", IMAGE, "sh", "-c", "echo started; trap 'echo ended; exit 4' TERM; while :; do sleep 0.1; done")
     until(lambda: user.ok("logs", "one") == "started")

@@ -38,6 +38,7 @@ def is_refused(done):
     return done.returncode != 0
 
 
+@pytest.mark.core
 def test_a_profile_of_the_specification_is_applied(host, folder):
     assert is_refused(run(host, write(folder, syscalls=[refuse_mkdir()]), IMAGE, "mkdir", "/tmp/x"))
 
@@ -56,6 +57,7 @@ def test_a_rule_follows_the_kernel(host, folder):
     assert not is_refused(run(host, new, IMAGE, "mkdir", "/tmp/x"))
 
 
+@pytest.mark.core
 def test_the_profile_that_other_engines_use_is_understood(host):
     if not ENGINES_PROFILE.exists():
         pytest.skip(f"{ENGINES_PROFILE} of the package golang-github-containers-common is not there")

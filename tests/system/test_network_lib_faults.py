@@ -69,6 +69,7 @@ class TestAnAttachThatDied:
         assert network.ask("host", "tcp", "127.0.0.1", 8081)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("point", RELEASING)
 def test_a_release_that_died_is_finished_by_the_next_or_by_a_repair(network, point):
     for instance, finish in (("a", ["release", "a"]), ("b", ["repair", "stays"])):
@@ -100,6 +101,7 @@ def test_ports_whose_handing_over_died_are_opened_by_a_repair(network):
     assert network.ask("host", "tcp", "127.0.0.1", 8080)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("point", REMOVING)
 def test_a_networks_removal_that_died_can_be_done_again(network, point):
     network.ok("create", "n", "subnet=10.77.0.0/24")

@@ -10,6 +10,7 @@ from support.network_host import HOST4, HOST6, OUTSIDE4, OUTSIDE6, network, outs
 KINDS = pytest.mark.parametrize("kind", ["tcp", "udp"])
 
 
+@pytest.mark.core
 def test_instances_of_one_network_reach_each_other(network):
     network.start("a")
     b = network.start("b")
@@ -30,6 +31,7 @@ def test_an_instance_reaches_outside_over_ipv6(outside):
     assert outside.ask("a", "tcp", OUTSIDE6, 80) == f"outside {HOST6}"
 
 
+@pytest.mark.core
 @KINDS
 def test_a_published_port_is_reachable_from_another_host_which_the_instance_sees(outside, kind):
     outside.start("web", ports=[f"8080:80/{kind}"])
@@ -97,6 +99,7 @@ def test_ports_end_with_the_instance(outside):
     assert outside.ask("host", "tcp", HOST4, 8080, patience=1) is None
 
 
+@pytest.mark.core
 def test_networks_are_isolated_from_each_other(network):
     network.ok("create", "second")
     network.start("a")

@@ -33,6 +33,7 @@ def wait_until(condition, patience=5):
         time.sleep(0.02)
 
 
+@pytest.mark.core
 def test_nothing_is_left_once_the_last_instance_went(network):
     before = host_links()
     network.start("a", ports=["8080:80"])
@@ -62,6 +63,7 @@ def test_release_of_what_is_not_there_succeeds(network):
     network.ok("release", "a")
 
 
+@pytest.mark.core
 def test_names_are_resolved_by_all_on_the_network_in_the_same_file(network):
     network.start("a", names=["a", "web"])
     inode = os.stat(network.hosts("a")).st_ino
@@ -194,6 +196,7 @@ def test_the_second_attachment_to_the_same_network_is_refused(network):
     assert "already" in network.refuses(*network.attach_words("a"))
 
 
+@pytest.mark.core
 def test_networks_are_created_listed_inspected_and_removed(network):
     network.ok("create", "n", "ipv6=yes", "label=tier=front", "mtu=1400")
     assert [n["name"] for n in network.json("ls")] == ["default", "n"]
@@ -271,6 +274,7 @@ def test_rules_that_somebody_flushed_come_back_with_the_next_attachment(outside)
     assert outside.ask("outside", "tcp", HOST4, 8080)
 
 
+@pytest.mark.core
 def test_what_nft_lists_can_be_loaded_again(network):
     network.ok("create", "six", "ipv6=yes")
     network.ok("create", "closed", "internal=yes")
@@ -283,6 +287,7 @@ def test_what_nft_lists_can_be_loaded_again(network):
     assert (done.returncode, done.stderr) == (0, "") and "invalid" not in rules
 
 
+@pytest.mark.core
 def test_a_damaged_lease_file_is_told_with_its_line(network):
     network.start("a")
     with open(f"{network.state}/networks/default.leases", "a") as leases:
