@@ -80,5 +80,7 @@ struct engine_operations {
          * too.
          */
         void (*kick)(struct vcpu *vcpu);
+        /* The vcpu did not run for a while: its guest is told so where there is a way. It is out of run(). */
+        void (*was_paused)(struct vcpu *vcpu);
         const char *(*failure)(const struct vcpu *vcpu);
 };

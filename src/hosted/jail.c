@@ -131,7 +131,7 @@ static const int calls_of_main[] = {
 };
 
 static const uint32_t ioctls_of_machines[] = {
-        KVM_RUN, KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS, TUNSETOFFLOAD,
+        KVM_RUN, KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,
 };
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };

@@ -25,6 +25,8 @@ static const struct option_spec options[] = {
           "a network card on a tap device; may be given more than once" },
         { "vsock", 0, OPTION_STRING, offsetof(struct vmm_settings, socket), "PATH",
           "streams to and from the guest: PATH for its ports, PATH_N for port N of the host" },
+        { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
+          "a socket that takes commands: status, pause, resume, power, stop, balloon, statistics" },
         { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,
           "keep privileges, files and system calls: for debugging" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,

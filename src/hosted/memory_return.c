@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hosted/memory_return.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -52,7 +50,12 @@ int memory_return_open(struct vmm *vmm, struct memory_return **result, struct er
         return 0;
 }
 
-void memory_return_print_statistics(const struct memory_return *memory)
+void memory_return_ask(struct memory_return *memory, uint64_t bytes)
 {
-        fprintf(stderr, "balloon: %" PRIu64 " bytes given back\n", memory->balloon.released);
+        virtio_balloon_set_target(&memory->balloon, (uint32_t)(bytes / GUEST_PAGE_SIZE));
+}
+
+uint64_t memory_return_bytes(const struct memory_return *memory)
+{
+        return memory->balloon.released;
 }

@@ -31,7 +31,13 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
                 vmm_wake(vmm);
                 break;
         }
-        bool runs = !vmm->failed && vmm->end == MACHINE_RUNS;
+        vmm->resting += vmm->paused;
+        pthread_cond_broadcast(&vmm->rested);
+        bool rests = vmm->paused;
+        while (vmm->paused && !vmm->stopping)
+                pthread_cond_wait(&vmm->resumed, &vmm->lock);
+        vmm->resting -= rests;
+        bool runs = !vmm->failed && vmm->end == MACHINE_RUNS && !vmm->stopping;
         pthread_mutex_unlock(&vmm->lock);
         return runs;
 }
@@ -76,7 +82,7 @@ int processors_start(struct vmm *vmm, struct error *err)
         return 0;
 }
 
-void processors_stop(struct vmm *vmm)
+static void kick_all(struct vmm *vmm)
 {
         for (unsigned i = 0; i < vmm->processor_count; i++) {
                 struct processor *processor = &vmm->processors[i];
@@ -85,6 +91,38 @@ void processors_stop(struct vmm *vmm)
                 vmm->operations->kick(processor->vcpu);
                 pthread_kill(processor->thread, SIGUSR1);
         }
+}
+
+void processors_pause(struct vmm *vmm)
+{
+        pthread_mutex_lock(&vmm->lock);
+        if (!vmm->paused && vmm->end == MACHINE_RUNS && !vmm->failed) {
+                vmm->paused = true;
+                kick_all(vmm);
+                while (vmm->resting < vmm->processor_count && vmm->end == MACHINE_RUNS && !vmm->failed)
+                        pthread_cond_wait(&vmm->rested, &vmm->lock);
+        }
+        pthread_mutex_unlock(&vmm->lock);
+}
+
+void processors_resume(struct vmm *vmm)
+{
+        pthread_mutex_lock(&vmm->lock);
+        /* Its clock stood still: a guest that knows of it does not take the gap for a processor that hangs. */
+        for (unsigned i = 0; vmm->paused && i < vmm->processor_count; i++)
+                vmm->operations->was_paused(vmm->processors[i].vcpu);
+        vmm->paused = false;
+        pthread_cond_broadcast(&vmm->resumed);
+        pthread_mutex_unlock(&vmm->lock);
+}
+
+void processors_stop(struct vmm *vmm)
+{
+        pthread_mutex_lock(&vmm->lock);
+        vmm->stopping = true;
+        pthread_cond_broadcast(&vmm->resumed);
+        pthread_mutex_unlock(&vmm->lock);
+        kick_all(vmm);
         for (unsigned i = 0; i < vmm->processor_count; i++) {
                 if (vmm->processors[i].started)
                         pthread_join(vmm->processors[i].thread, NULL);

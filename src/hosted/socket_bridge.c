@@ -6,13 +6,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "hosted/listener.h"
 #include "hosted/vmm_private.h"
 #include "machine/virtio/socket.h"
 
@@ -326,27 +326,13 @@ static void listener_ready(void *owner, uint32_t events)
 
 static int listen_at(struct socket_bridge *bridge, const char *path, struct error *err)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        struct stat st;
         if (!*path || strlen(path) >= PATH_MAX_LENGTH)
                 return error_set(err, -ENAMETOOLONG, "the path of a socket has 1 to %zu letters here: %s",
                                  PATH_MAX_LENGTH - 1, path);
         strcpy(bridge->path, path);
-        strcpy(address.sun_path, path);
-        bridge->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (bridge->listener.fd < 0)
-                return error_errno(err, "cannot make a socket");
-        /* Nobody answers at a socket that was left behind. */
-        _cleanup_close_ int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (!lstat(path, &st) && S_ISSOCK(st.st_mode) &&
-            connect(probe, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED)
-                unlink(path);
-        if (bind(bridge->listener.fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return error_errno(err, "cannot listen at %s", path);
-        bridge->bound = true;
-        if (listen(bridge->listener.fd, 64) < 0)
-                return error_errno(err, "cannot listen at %s", path);
-        return 0;
+        bridge->listener.fd = listener_open(path, err);
+        bridge->bound = bridge->listener.fd >= 0;
+        return bridge->bound ? 0 : bridge->listener.fd;
 }
 
 static const char *name_of(const struct socket_bridge *bridge)

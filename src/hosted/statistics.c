@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hosted/statistics.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -18,16 +20,43 @@ static void print_bus(const char *kind, const struct bus *bus)
         fprintf(stderr, "%s unclaimed: %" PRIu64 "\n", kind, bus->unclaimed);
 }
 
+static const char *const exit_names[ENGINE_EXITS] = { "port", "mmio", "halt", "shutdown", "kicked", "failed" };
+
+static uint64_t exits_of(const struct vmm *vmm, unsigned kind)
+{
+        uint64_t count = 0;
+        for (unsigned i = 0; i < vmm->processor_count; i++)
+                count += vmm->processors[i].exits[kind];
+        return count;
+}
+
+static void fill_bus(json_t *devices, const struct bus *bus)
+{
+        for (unsigned i = 0; i < bus->count; i++) {
+                const struct bus_range *range = &bus->ranges[i];
+                json_array_append_new(devices, json_pack("{s:s,s:I,s:I,s:I}", "name", range->operations->name, "at",
+                                                         (json_int_t)range->start, "reads", (json_int_t)range->reads,
+                                                         "writes", (json_int_t)range->writes));
+        }
+}
+
+void statistics_fill(const struct vmm *vmm, json_t *object)
+{
+        json_t *exits = json_object(), *devices = json_array();
+        for (unsigned i = 0; i < ENGINE_EXITS; i++)
+                json_object_set_new(exits, exit_names[i], json_integer((json_int_t)exits_of(vmm, i)));
+        fill_bus(devices, &vmm->machine.ports);
+        fill_bus(devices, &vmm->machine.mmio);
+        json_object_set_new(object, "exits", exits);
+        json_object_set_new(object, "devices", devices);
+        json_object_set_new(object, "returned", json_integer((json_int_t)memory_return_bytes(vmm->memory)));
+}
+
 void statistics_print(const struct vmm *vmm)
 {
-        static const char *const names[ENGINE_EXITS] = { "port", "mmio", "halt", "shutdown", "kicked", "failed" };
-        for (unsigned i = 0; i < ENGINE_EXITS; i++) {
-                uint64_t count = 0;
-                for (unsigned j = 0; j < vmm->processor_count; j++)
-                        count += vmm->processors[j].exits[i];
-                if (count)
-                        fprintf(stderr, "exits %-10s %" PRIu64 "\n", names[i], count);
-        }
+        for (unsigned i = 0; i < ENGINE_EXITS; i++)
+                if (exits_of(vmm, i))
+                        fprintf(stderr, "exits %-10s %" PRIu64 "\n", exit_names[i], exits_of(vmm, i));
         print_bus("port", &vmm->machine.ports);
         print_bus("memory", &vmm->machine.mmio);
         for (unsigned i = 0; i < vmm->disk_count; i++)
@@ -35,5 +64,5 @@ void statistics_print(const struct vmm *vmm)
         for (unsigned i = 0; i < vmm->tap_count; i++)
                 tap_print_statistics(vmm->taps[i]);
         if (vmm->memory)
-                memory_return_print_statistics(vmm->memory);
+                fprintf(stderr, "balloon: %" PRIu64 " bytes given back\n", memory_return_bytes(vmm->memory));
 }

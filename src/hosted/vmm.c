@@ -16,11 +16,13 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "hosted/control.h"
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
 #include "hosted/memory_return.h"
 #include "hosted/socket_bridge.h"
+#include "hosted/statistics.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 #include "machine/acpi.h"
@@ -227,6 +229,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
                 r = memory_return_open(vmm, &vmm->memory, err);
         if (!r && settings->socket)
                 r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
+        if (!r && settings->control)
+                r = control_open(vmm, settings->control, &vmm->control, err);
         if (!r)
                 r = load(vmm, settings, &entry, err);
         if (!r)
@@ -248,6 +252,8 @@ static void tear_down(struct vmm *vmm)
         for (unsigned i = 0; i < vmm->tap_count; i++)
                 tap_close(vmm->taps[i]);
         free(vmm->taps);
+        if (vmm->control)
+                control_close(vmm->control);
         if (vmm->sockets)
                 socket_bridge_close(vmm->sockets);
         if (vmm->memory)
@@ -314,7 +320,10 @@ static int start(struct vmm *vmm, const struct vmm_settings *settings, struct er
 
 int vmm_run(const struct vmm_settings *settings, struct error *err)
 {
-        struct vmm vmm = { .operations = settings->engine, .lock = PTHREAD_MUTEX_INITIALIZER };
+        struct vmm vmm = { .operations = settings->engine,
+                           .lock = PTHREAD_MUTEX_INITIALIZER,
+                           .rested = PTHREAD_COND_INITIALIZER,
+                           .resumed = PTHREAD_COND_INITIALIZER };
         vmm.wake.fd = vmm.signals.fd = vmm.loop.epoll = -1;
         if (settings->cpus < 1 || settings->cpus > VMM_CPUS_MAX)
                 return error_set(err, -EINVAL, "a virtual machine has 1 to %d CPUs, not %" PRIi64, VMM_CPUS_MAX,

@@ -17,11 +17,12 @@
 
 struct vmm_settings {
         const struct engine_operations *engine;
-        uint64_t memory;    /* bytes */
-        int64_t cpus;       /* 1 to VMM_CPUS_MAX */
-        char **disks;       /* each as disk_parse() has it */
-        char **networks;    /* each as tap_parse() has it */
-        const char *socket; /* where socket_bridge.h listens; NULL: the guest has no vsock */
+        uint64_t memory;     /* bytes */
+        int64_t cpus;        /* 1 to VMM_CPUS_MAX */
+        char **disks;        /* each as disk_parse() has it */
+        char **networks;     /* each as tap_parse() has it */
+        const char *socket;  /* where socket_bridge.h listens; NULL: the guest has no vsock */
+        const char *control; /* where control.h listens, or NULL */
         const char *kernel, *initrd, *append;
         bool no_jail;    /* keep privileges and files: for debuggers and tracers */
         bool statistics; /* exits by reason and device, on stderr at the end */

@@ -46,6 +46,7 @@ struct console {
         bool waiting;              /* in the event loop, waiting for input */
 };
 
+struct control;
 struct disk;
 struct entropy_source;
 struct memory_return;
@@ -72,6 +73,12 @@ struct vmm {
         struct entropy_source *entropy;
         struct memory_return *memory;
         struct socket_bridge *sockets;
+        struct control *control;
+
+        /* Under the lock: processors that are to rest, do rest, are to end. */
+        bool paused, stopping;
+        unsigned resting;
+        pthread_cond_t rested, resumed;
 
         /* Under the lock: how it ended. */
         enum machine_end end;
@@ -90,6 +97,9 @@ void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind);
 /* Makes the virtual CPUs; the first enters at `entry`, the others wait to be started by it. */
 int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *entry, struct error *err);
 int processors_start(struct vmm *vmm, struct error *err);
+/* Brings all out of the guest and keeps them out; returns when they are. */
+void processors_pause(struct vmm *vmm);
+void processors_resume(struct vmm *vmm);
 /* Brings all out of the guest and waits for their threads. */
 void processors_stop(struct vmm *vmm);
 void processors_close(struct vmm *vmm);
@@ -115,7 +125,3 @@ void console_serve(struct vmm *vmm);
 
 /* From here on SIGTERM, SIGINT and SIGQUIT stop the guest and not the process. */
 int stop_signals_open(struct vmm *vmm, struct error *err);
-
-/* ---- Statistics ---- */
-
-void statistics_print(const struct vmm *vmm);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """onggi-vmm as a process: signals, ends, what is left behind, how much memory it takes. Its guests are a few instructions long, so
 any /dev/kvm will do."""
+import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -106,6 +108,96 @@ def test_a_socket_that_somebody_answers_at_is_not_taken_over(start, tmp_path):
     done = subprocess.run([programs.program("onggi-vmm"), "--kernel", tmp_path / "kernel0", "--vsock", tmp_path / "socket"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 125 and "Address already in use" in done.stderr
+
+
+class Control:
+    """A connection to the control socket of a process."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rw", encoding="utf-8")
+
+    def line(self, text):
+        self.file.write(text + "\n")
+        self.file.flush()
+        return json.loads(self.file.readline())
+
+    def __call__(self, command, **arguments):
+        return self.line(json.dumps({"command": command, **arguments}))
+
+
+def busy(process):
+    """Clock ticks that the process has used."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+
+
+def test_a_paused_guest_rests_and_goes_on(start, tmp_path):
+    process = start(SPIN, "--control", str(tmp_path / "control"), "--memory", "64m")
+    control = Control(tmp_path / "control")
+    assert control("status") == {"ok": True, "state": "running", "engine": "kvm", "cpus": 1, "memory": 64 << 20}
+    assert control("pause") == {"ok": True}
+    assert control("pause") == {"ok": True}
+    assert control("status")["state"] == "paused"
+    before = busy(process)
+    time.sleep(0.5)
+    assert busy(process) - before <= 2
+    assert control("resume") == {"ok": True}
+    deadline = time.monotonic() + 20
+    while busy(process) - before <= 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_control_socket_presses_the_power_button(start, tmp_path):
+    process = start(BUTTON, "--control", str(tmp_path / "control"))
+    assert Control(tmp_path / "control")("power") == {"ok": True}
+    assert ended(process) == (0, "")
+
+
+def test_a_paused_guest_can_be_stopped(start, tmp_path):
+    process = start(SPIN, "--control", str(tmp_path / "control"))
+    control = Control(tmp_path / "control")
+    control("pause")
+    control("stop")
+    assert ended(process) == (0, "")
+
+
+def test_the_control_socket_counts_exits_and_accesses(start, tmp_path):
+    start(HALT, "--control", str(tmp_path / "control"))
+    answer = Control(tmp_path / "control")("statistics")
+    assert answer["exits"]["port"] == 1
+    assert [device["writes"] for device in answer["devices"] if device["name"] == "serial"] == [1]
+    assert answer["returned"] == 0
+
+
+@pytest.mark.parametrize("line, reason", [
+    ("nonsense", "request"),
+    ("[]", "request"),
+    ("{}", "command is required"),
+    ('{"command": "fly"}', 'there is no command "fly"'),
+    ('{"command": "balloon"}', "size is required"),
+    ('{"command": "balloon", "size": "1t"}', "is no part of the guest's memory"),
+])
+def test_what_cannot_be_done_is_answered_and_the_connection_stays(start, tmp_path, line, reason):
+    start(HALT, "--control", str(tmp_path / "control"))
+    control = Control(tmp_path / "control")
+    assert reason in control.line(line)["error"]
+    assert control("balloon", size="16m") == {"ok": True}
+    assert control("status")["ok"]
+
+
+def test_a_line_without_end_loses_its_connection_and_nothing_else(start, tmp_path):
+    start(HALT, "--control", str(tmp_path / "control"))
+    control = Control(tmp_path / "control")
+    control.socket.sendall(b"x" * 4096)
+    try:
+        assert control.socket.recv(1) == b""
+    except ConnectionResetError:
+        pass
+    assert Control(tmp_path / "control")("status")["ok"]
 
 
 def test_a_guest_that_writes_anywhere_harms_nobody(start, tmp_path):

@@ -184,5 +184,6 @@ const struct engine_operations kvm_engine = {
         .get_state = kvm_get_state,
         .run = kvm_vcpu_run,
         .kick = kvm_vcpu_kick,
+        .was_paused = kvm_vcpu_was_paused,
         .failure = kvm_vcpu_failure,
 };

@@ -41,4 +41,5 @@ int kvm_vcpu_open(struct engine *engine, unsigned number, struct vcpu **vcpu, st
 void kvm_vcpu_close(struct vcpu *vcpu);
 void kvm_vcpu_run(struct vcpu *vcpu, struct engine_exit *exit);
 void kvm_vcpu_kick(struct vcpu *vcpu);
+void kvm_vcpu_was_paused(struct vcpu *vcpu);
 const char *kvm_vcpu_failure(const struct vcpu *vcpu);

@@ -56,6 +56,12 @@ void kvm_vcpu_kick(struct vcpu *vcpu)
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 
+void kvm_vcpu_was_paused(struct vcpu *vcpu)
+{
+        /* Fails for a guest that does not use KVM's clock, which then has no way to know. */
+        ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 /* ---- Exits ---- */
 
 static enum engine_exit_kind fail(struct vcpu *vcpu, const char *what, unsigned long long detail)
