@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include "instance/overlay.h"
 #include "instance/start.h"
 #include "instance/volume.h"
+#include "instance/volume_fill.h"
 
 /* The instance's own layer; its root gives the merged root its owner and mode. */
 static int make_upper(struct start *start, struct error *err)
@@ -102,38 +102,35 @@ static int make_workdir(struct start *start, struct error *err)
         return r < 0 ? error_code(err, r, "--workdir %s", path) : 0;
 }
 
-static bool is_empty(int fd)
+/* With a user namespace: from the layers as they are, for on disk a volume has the image's own ids, whoever filled
+ * it. */
+static int copy_from_image(struct start *start, const char *target, int to, struct error *err)
 {
-        int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
-        struct dirent *entry;
-        while (folder && (entry = readdir(folder)))
-                if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
-                        return false;
-        return folder;
-}
-
-/* Docker's rule: a volume that is empty gets what the image has at its place, with owner and mode. */
-static int fill_volume(struct start *start, const struct mount_setting *mount, const char *path, struct error *err)
-{
-        _cleanup_close_ int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (to < 0)
-                return error_errno(err, "cannot open the volume folder %s", path);
-        if (mount->no_copy || !is_empty(to))
-                return 0;
-        /* With a user namespace: from the layers as they are, for on disk a volume has the image's own ids, whoever
-         * filled it. */
         _cleanup_close_ int plain = start->userns < 0 ? -1 : mount_layers(start, err);
         if (start->userns >= 0 && plain < 0)
                 return plain;
         _cleanup_close_ int from =
-                open_in_root(plain < 0 ? start->root : plain, mount->target, O_RDONLY | O_DIRECTORY, 0, NULL);
+                open_in_root(plain < 0 ? start->root : plain, target, O_RDONLY | O_DIRECTORY, 0, NULL);
         struct stat st;
         if (from < 0 || fstat(from, &st) < 0)
                 return 0;
         int r = copy_up(from, to, err);
         if (!r && (fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0))
-                r = error_errno(err, "cannot set the owner of the volume folder %s", path);
+                r = error_errno(err, "cannot set the owner of a volume's folder");
+        return r;
+}
+
+/* Docker's rule: a volume that is empty gets what the image has at its place, with owner and mode. */
+static int fill_volume(struct start *start, const struct mount_setting *mount, const char *path, struct error *err)
+{
+        struct volume_filling filling;
+        int r = volume_fill_begin(path, !mount->no_copy, &filling, err);
+        if (r > 0) {
+                r = copy_from_image(start, mount->target, filling.data, err);
+                if (!r)
+                        r = volume_filled(&filling, err);
+        }
+        volume_filling_release(&filling);
         return r;
 }
 
