@@ -443,6 +443,7 @@ def test_after_all_of_the_users_processes_died_at_once_all_starts_again(user):
     inside = [state_of(user, name)["Pid"] for name in ("web", "other")]
     for pid in {*inside, *processes(owner=UID)}:
         os.kill(pid, signal.SIGKILL)
+    until(lambda: not processes("pasta"))  # the port is free when it is gone
     until(lambda: user.ok("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines() == ["other exited", "web exited"])
     user.ok("start", "web", "other")
     assert fetch(port) == "it works"
