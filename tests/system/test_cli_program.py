@@ -7,7 +7,7 @@ import pytest
 
 from support import programs
 
-RUN_LIKE = ("run", "create", "start", "exec")
+RUN_LIKE = ("run", "create", "exec")
 
 
 @pytest.fixture(name="plain")

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,23 @@ def at_boot():
     return words
 
 
+def remove_group(folder, patience=10.0):
+    """A process that was killed is in its group until the kernel is done with it, and no event tells when."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            os.rmdir(folder)
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"{folder} stays in use"
+            time.sleep(0.02)
+
+
 def remove_control_groups():
     for point, _, _ in private_host.cgroup_hierarchies():
         for folder, _, _ in os.walk(Path(point) / "onggi", topdown=False):
             if folder != f"{point}/onggi":
-                os.rmdir(folder)
+                remove_group(folder)
 
 
 def reboot(host):
@@ -112,7 +125,7 @@ def test_start_all_starts_the_oldest_first_and_goes_on_after_a_failure(host, fol
         host.ok("create", "--network", "none", "--name", name, *words, IMAGE, "sleep", "1000")
     gone.rmdir()
     done = host("start", "--all")
-    assert (done.returncode, done.stdout) == (125, "one\ntwo\n")
+    assert (done.returncode, done.stdout) == (1, "one\ntwo\n")
     assert len(done.stderr.splitlines()) == 1 and "broken" in done.stderr
     host.ok("stop", "-t", "0", "one", "two")
     assert host.ok("start", "--all", "--filter", "label=a") == "two"
@@ -127,4 +140,4 @@ def test_filters_know_the_restart_policy(host, policy, names):
 
 @pytest.mark.parametrize("words", [(), ("--filter", "name=x"), ("--all", "x"), ("--all", "--attach")])
 def test_start_says_how_it_is_called(host, words):
-    assert "--all" in host.refuses("start", *words, status=125)
+    assert "--all" in host.refuses("start", *words, status=1)
