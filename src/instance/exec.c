@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -52,6 +53,20 @@ struct execution {
 
 static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 
+/* Of its first process, which still lives after the folder is open: so the number was not another's meanwhile. */
+static int open_root_folder(const struct instance *instance)
+{
+        pid_t pid = (pid_t)json_integer_value(json_object_get(instance->run, "pid"));
+        uint64_t start = (uint64_t)json_integer_value(json_object_get(instance->run, "pid_start"));
+        char path[48];
+        snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return -errno;
+        _cleanup_close_ int process = start ? process_open(pid, start) : -ESRCH;
+        return process < 0 ? process : TAKE_FD(root);
+}
+
 static int describe_process(struct execution *execution, json_t **process, struct error *err)
 {
         const struct exec_settings *exec = execution->settings;
@@ -74,13 +89,11 @@ static int describe_process(struct execution *execution, json_t **process, struc
         if (exec->privileged)
                 settings.privileged = true;
 
-        char path[48];
-        snprintf(path, sizeof(path), "/proc/%d/root", (int)json_integer_value(json_object_get(instance->run, "pid")));
-        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int root = open_root_folder(instance);
         struct identity identity = { 0 };
         _cleanup_free_ char *hostname = instance_hostname(instance, &settings);
         if (!r && root < 0)
-                r = error_errno(err, "cannot open the root folder of instance %s", instance->name);
+                r = error_code(err, root, "cannot open the root folder of instance %s", instance->name);
         if (!r && !hostname)
                 r = error_memory(err);
         if (!r)
@@ -120,7 +133,9 @@ static int open_console(struct execution *execution, struct error *err)
                  execution->console_name);
         execution->console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         unlinkat(execution->run_folder, execution->console_name, 0);
-        if (execution->console < 0 || bind(execution->console, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        /* Before bind(2), which gives the file the socket's mode: nobody else connects, not even for a moment. */
+        if (execution->console < 0 || fchmod(execution->console, 0600) < 0 ||
+            bind(execution->console, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(execution->console, 1) < 0)
                 return error_errno(err, "cannot make a socket for the terminal");
         return 0;

@@ -235,9 +235,10 @@ int clients_open(struct monitor *monitor, struct error *err)
         unlinkat(monitor->run_folder, "socket", 0);
         monitor->listener =
                 (struct source){ socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), accept_client };
-        if (monitor->listener.fd < 0 || bind(monitor->listener.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-            fchmodat(monitor->run_folder, "socket", 0600, 0) < 0 || listen(monitor->listener.fd, 64) < 0 ||
-            monitor_watch(monitor, &monitor->listener, EPOLLIN) < 0)
+        /* Before bind(2), which gives the file the socket's mode: nobody else connects, not even for a moment. */
+        if (monitor->listener.fd < 0 || fchmod(monitor->listener.fd, 0600) < 0 ||
+            bind(monitor->listener.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            listen(monitor->listener.fd, 64) < 0 || monitor_watch(monitor, &monitor->listener, EPOLLIN) < 0)
                 return error_errno(err, "cannot listen on %s/socket", monitor->run_path);
         return 0;
 }

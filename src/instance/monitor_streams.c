@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
@@ -84,7 +85,9 @@ static int open_console(struct monitor *monitor)
         snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/console", monitor->run_folder);
         unlinkat(monitor->run_folder, "console", 0);
         monitor->terminal.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (monitor->terminal.fd < 0 || bind(monitor->terminal.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        /* Before bind(2), which gives the file the socket's mode: nobody else connects, not even for a moment. */
+        if (monitor->terminal.fd < 0 || fchmod(monitor->terminal.fd, 0600) < 0 ||
+            bind(monitor->terminal.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(monitor->terminal.fd, 1) < 0)
                 return -errno;
         return 0;

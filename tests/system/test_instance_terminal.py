@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Terminals: raw input, size, the keys that detach, attaching again; exec with a terminal."""
+import json
 import os
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
+from support import leaks
 from support.terminal import Terminal
 
 pytestmark = pytest.mark.root
@@ -20,6 +23,14 @@ def fixture_host(onggi, docker_archive):
     return onggi
 
 
+def state_of_process(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
 def run_shell(host):
     terminal = Terminal(host, "run", "-it", "--network", "none", "--name", "one", IMAGE, "sh", "-c",
                         "echo ready; while read line; do eval \"$line\"; done")
@@ -27,6 +38,7 @@ def run_shell(host):
     return terminal
 
 
+@pytest.mark.core
 def test_a_program_has_a_terminal_and_its_exit_status_comes_back(host):
     terminal = run_shell(host)
     terminal.type("tty\n")
@@ -74,12 +86,36 @@ def test_an_interrupt_goes_to_the_program_not_to_the_command(host):
     assert terminal.end() == 5
 
 
+@pytest.mark.core
 def test_exec_has_a_terminal_of_its_own(host):
     host.ok("run", "-d", "--network", "none", "--name", "one", IMAGE, "sleep", "1000")
     terminal = Terminal(host, "exec", "-it", "one", "sh", "-c", "tty; read x; exit $x")
     terminal.expect("/dev/pts/")
     terminal.type("9\n")
     assert terminal.end() == 9
+
+
+def test_nobody_else_may_connect_to_the_socket_that_a_terminal_comes_by(host):
+    command = host.popen("run", "-dt", "--network", "none", "--name", "one", IMAGE, "sleep", "1000", umask=0,
+                         env={"ONGGI_TEST_STOP": "container.folder.made"}, stdout=subprocess.PIPE)
+    end = time.monotonic() + 20
+    while not (stopped := [pid for pid in leaks.descendants() if state_of_process(pid) == "T"]):
+        assert time.monotonic() < end, "the runtime did not stop"
+        time.sleep(0.02)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in host.state.glob("instances/*/*") if path.is_socket()}
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    command.communicate(timeout=30)
+    assert modes["console"] == 0o600 and set(modes.values()) == {0o600}
+
+
+def test_exec_does_not_take_another_process_for_the_instances(host):
+    host.ok("run", "-d", "--network", "none", "--name", "one", IMAGE, "sleep", "1000")
+    [file] = host.state.glob("instances/*/run.json")
+    run = json.loads(file.read_text())
+    run["pid_start"] += 1
+    file.write_text(json.dumps(run))
+    assert "root folder" in host.refuses("exec", "one", "true")
 
 
 class ExecWithPipe:
@@ -104,7 +140,7 @@ class ExecWithPipe:
 
 
 def test_much_input_and_much_output_of_exec_do_not_wait_for_each_other(host):
-    program = ExecWithPipe(host, "stty raw -echo; echo ready; dd bs=1000000 count=1 iflag=fullblock 2>/dev/null | cat")
+    program = ExecWithPipe(host, "stty raw -echo; echo ready; head -c 1000000 | cat")
     writer = threading.Thread(target=program.type, args=(b"x" * 1000000,))
     writer.start()
     assert len(program.output()) == 1000000
