@@ -117,15 +117,30 @@ static int64_t milliseconds_now(void)
         return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+struct said {
+        char text[400];
+        size_t length;
+};
+
+/* Returns what read(2) does. The first bytes are kept for an error. */
+static ssize_t listen_once(int output, struct said *said)
+{
+        char chunk[512];
+        ssize_t n = read(output, chunk, sizeof(chunk));
+        size_t room = sizeof(said->text) - 1 - said->length;
+        size_t kept = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
+        memcpy(said->text + said->length, chunk, kept);
+        said->length += kept;
+        return n;
+}
+
 /*
- * Reads what the hook writes until it ends; the first bytes are kept for an error. Returns -ETIMEDOUT past the
- * deadline.
+ * Reads what the hook writes until it ends, and then no more than an error quotes: a process that it left behind may
+ * write for ever. Returns -ETIMEDOUT past the deadline.
  */
-static int follow(int pidfd, int output, int timeout, char *said, size_t room)
+static int follow(int pidfd, int output, int timeout, struct said *said)
 {
         int64_t deadline = milliseconds_now() + timeout * 1000LL;
-        size_t used = 0;
-        said[0] = 0;
         for (;;) {
                 struct pollfd waits[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = output, .events = POLLIN } };
                 int64_t left = timeout ? deadline - milliseconds_now() : -1;
@@ -133,20 +148,14 @@ static int follow(int pidfd, int output, int timeout, char *said, size_t room)
                         return -ETIMEDOUT;
                 if (poll(waits, 2, (int)left) < 0 && errno != EINTR)
                         return -errno;
-                char chunk[512];
-                ssize_t n = waits[1].revents ? read(output, chunk, sizeof(chunk)) : 0;
-                if (n > 0) {
-                        size_t kept = (size_t)n < room - 1 - used ? (size_t)n : room - 1 - used;
-                        memcpy(said + used, chunk, kept);
-                        used += kept;
-                        said[used] = 0;
-                        continue;
-                }
                 if (waits[0].revents)
-                        return 0;
-                if (waits[1].revents)
+                        break;
+                if (waits[1].revents && listen_once(output, said) == 0)
                         output = -1;
         }
+        while (output >= 0 && said->length < sizeof(said->text) - 1 && listen_once(output, said) > 0)
+                continue;
+        return 0;
 }
 
 static int run_one(const struct hook *hook, int state, struct error *err)
@@ -166,8 +175,9 @@ static int run_one(const struct hook *hook, int state, struct error *err)
         close(TAKE_FD(input));
 
         _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-        char said[400];
-        int r = pidfd < 0 ? -errno : follow(pidfd, output, hook->timeout, said, sizeof(said));
+        struct said heard = { 0 };
+        char *said = heard.text;
+        int r = pidfd < 0 ? -errno : follow(pidfd, output, hook->timeout, &heard);
         if (r < 0)
                 kill(pid, SIGKILL);
         int status = 0;

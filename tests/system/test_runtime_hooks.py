@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime_bundle import hook, started, stopped
+from runtime_bundle import end_orphan, hook, started, stopped
 
 pytestmark = pytest.mark.root
 
@@ -66,6 +66,15 @@ def test_hooks_run_in_the_namespaces_that_the_specification_says(runtime, bundle
     runtime.ok("delete", "--force", name)
     ours = os.readlink("/proc/self/ns/mnt")
     assert entries(made) == [["createRuntime", ours], ["createContainer", inside], ["poststop", ours]]
+
+
+def test_what_a_hook_leaves_behind_may_write_for_ever(runtime, bundle, unique, folder):
+    made = bundle(edit=lambda b: hook(b, "createRuntime", f"yes & echo $! >{folder}/number"))
+    try:
+        runtime.ok("run", "--bundle", made, unique(), timeout=20)
+    finally:
+        left = int((folder / "number").read_text())
+        end_orphan(left)
 
 
 def test_start_container_hooks_come_from_the_image(runtime, bundle, unique):
