@@ -17,7 +17,7 @@ import v2_machine  # noqa: E402
 
 LZ4 = bytes.fromhex("02214c18")  # of the older form that Linux uses, followed by the size
 QEMU = "/usr/bin/qemu-system-x86_64"
-APPEND = "console=ttyS0 quiet reboot=k panic=-1 no_timer_check tsc=reliable mitigations=off"
+APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
 WITHOUT_ACPI = f"{APPEND} acpi=off pci=off noapic"
 INIT = "#!/bin/busybox sh\necho userspace\nexec /bin/busybox reboot -f\n"
 
@@ -25,7 +25,7 @@ TIMED = """
 timed() {
     name=$1; shift
     read begin rest </proc/uptime
-    "$@" </dev/null 2>/statistics | while read line; do
+    timeout 90 "$@" </dev/null 2>/statistics | while read line; do
         case "$line" in *userspace*) read now rest </proc/uptime; echo "start $name $begin $now" ;; esac
     done
     while read line; do echo "of $name: $line"; done </statistics
@@ -44,20 +44,15 @@ def elf_of(kernel):
     return subprocess.run(["lz4", "-d", "-c"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
 
 
-def libraries(program):
-    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return {path: os.path.realpath(path) for path in re.findall(r"(/\S+) \(", text)}
-
-
 def commands(rounds):
     ours = "onggi-vmm --memory 256m --initrd /inner --statistics"
     qemu = ("qemu-system-x86_64 -L /usr/share/qemu -M microvm,acpi=off,pit=on,pic=on,rtc=on -accel kvm -cpu host -m 256 -nodefaults -no-user-config "
             "-display none -serial stdio -no-reboot -initrd /inner")
     once = "\n".join([
-        f"timed onggi-elf {ours} --kernel /vmlinux --append '{WITHOUT_ACPI}'",
-        f"timed qemu-elf {qemu} -kernel /vmlinux -append '{WITHOUT_ACPI}'",
-        f"timed onggi-bzimage {ours} --kernel /kernel --append '{WITHOUT_ACPI}'",
-        f"timed qemu-bzimage {qemu} -kernel /kernel -append '{WITHOUT_ACPI}'",
+        f"timed onggi-elf {ours} --kernel /vmlinux --append '{WITHOUT_ACPI} reboot=k'",
+        f"timed qemu-elf {qemu} -kernel /vmlinux -append '{WITHOUT_ACPI} reboot=t'",
+        f"timed onggi-bzimage {ours} --kernel /kernel --append '{WITHOUT_ACPI} reboot=k'",
+        f"timed qemu-bzimage {qemu} -kernel /kernel -append '{WITHOUT_ACPI} reboot=t'",
         f"timed onggi-elf-acpi {ours} --kernel /vmlinux --append '{APPEND}'",
     ])
     return "\n".join([once] * rounds)
@@ -75,7 +70,7 @@ def run(folder, rounds):
     (folder / "vmlinux").write_bytes(elf_of(v2_machine.kernel()))
     vmm = Path(os.environ["ONGGI_BUILD"]) / "src/hosted/onggi-vmm"
     files = {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel(), "/vmlinux": folder / "vmlinux", "/inner": folder / "inner",
-             "/bin/qemu-system-x86_64": QEMU, **libraries(QEMU)}
+             "/bin/qemu-system-x86_64": QEMU, **guests.libraries(vmm), **guests.libraries(QEMU)}
     for name in ("qboot.rom", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin"):
         for place in ("/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu"):
             if os.path.exists(f"{place}/{name}"):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket: whoever may open it asks about the machine and changes what it does, a JSON object a line each way.
+ * The control socket: whoever may open it asks about the machine and changes what it does. A JSON object a line each
+ * way:
  *
  *   {"command": "status"}            {"ok": true, "state": "running" or "paused", "engine": …, "cpus": …, "memory": …}
  *   {"command": "pause"}, "resume"   all processors out of the guest, and back
@@ -9,7 +10,8 @@
  *   {"command": "balloon", "size": "64m"}   what the guest shall give up of its memory
  *   {"command": "statistics"}        exits by reason, accesses by device, bytes given back
  *
- * What cannot be done is answered by {"error": "…"}. The socket's file stays behind, and the next process replaces it.
+ * What cannot be done is answered by {"error": "…"}. The socket's file stays behind, and the next process replaces
+ * it.
  */
 #pragma once
 

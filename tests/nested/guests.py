@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import shlex
+import subprocess
 
 import v2_machine
 
@@ -54,9 +55,16 @@ def host_modules():
             for path in glob.glob(f"{tree}/kernel/**/{name}.ko", recursive=True)]
 
 
+def libraries(program):
+    """What a program is linked with: {path: the file that is there}."""
+    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return {path: os.path.realpath(path) for path in re.findall(r"(/\S+) \(0x", text)}
+
+
 class Bench:
     def __init__(self, folder, vmm):
-        self.folder, self.files, self.commands = folder, {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel()}, []
+        self.folder, self.files, self.commands = folder, {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel(),
+                                                   **libraries(vmm)}, []
         for path in host_modules():
             self.files[f"/mod/{os.path.basename(path)}"] = path
 
