@@ -90,6 +90,8 @@ static int signal_all(const struct state *state, int signal, struct error *err)
 /* On cgroup v1 a frozen process does not even die. */
 static int thaw(const struct state *state, struct error *err)
 {
+        if (!state->cgroup)
+                return 0;
         struct cgroup *cgroup = NULL;
         int r = container_cgroup(state, &cgroup, err);
         if (r < 0)

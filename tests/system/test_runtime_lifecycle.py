@@ -129,6 +129,17 @@ def test_signals_to_a_foreground_run_go_on_to_the_program(runtime, bundle, uniqu
     assert process.wait(20) == 33
 
 
+def test_a_kill_succeeds_though_no_control_group_is_known(runtime, bundle, unique):
+    name = started(runtime, bundle("sleep", "1000"), unique())
+    file = runtime.root / name / "state.json"
+    state = json.loads(file.read_text())
+    group = state.pop("cgroup")
+    file.write_text(json.dumps(state))
+    runtime.ok("kill", name, "KILL")
+    stopped(runtime, name)
+    file.write_text(json.dumps(dict(state, cgroup=group)))
+
+
 def test_kill_all_reaches_every_process(runtime, bundle, unique):
     name = started(runtime, bundle("sh", "-c", "sleep 1000 & sleep 1000 & wait"), unique())
     eventually(lambda: len(json.loads(runtime.ok("ps", "--format", "json", name))) == 3)
