@@ -16,8 +16,6 @@
 
 /* A task in an uninterruptible sleep (a dead disk) freezes when it wakes, which may be never. */
 #define FREEZE_TIMEOUT_MS 10000
-/* Deeper trees than any that the kernel's cgroup.max.depth was ever set to. */
-#define DEPTH_MAX 256
 
 struct pid_list {
         pid_t *pids;
@@ -57,33 +55,20 @@ static int read_processes(int directory, struct pid_list *list)
         return r;
 }
 
-static int walk(int directory, unsigned depth, struct pid_list *list)
+static int visit_processes(void *list, int parent, const char *name, int own)
 {
-        int r = read_processes(directory, list);
-        if (r < 0 || depth == DEPTH_MAX)
-                return r;
-        _cleanup_close_ int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_closedir_ DIR *folder = own < 0 ? NULL : fdopendir(own);
-        if (!folder)
-                return errno == ENOENT ? 0 : -errno;
-        TAKE_FD(own);
-        struct dirent *entry;
-        while (!r && (entry = readdir(folder))) {
-                if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-                        continue;
-                _cleanup_close_ int below =
-                        openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (below >= 0)
-                        r = walk(below, depth + 1, list);
-        }
-        return r;
+        (void)parent;
+        (void)name;
+        return read_processes(own, list);
 }
 
 int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, struct error *err)
 {
         struct pid_list list = { 0 };
         const struct cgroup_directory *directory = cgroup_main(cgroup);
-        int r = directory ? walk(directory->fd, 0, &list) : 0;
+        int r = directory ? read_processes(directory->fd, &list) : 0;
+        if (directory && !r)
+                r = cgroup_walk(directory->fd, visit_processes, &list);
         if (r < 0) {
                 free(list.pids);
                 return error_code(err, r, "cannot list the processes of the control group %s", directory->path);

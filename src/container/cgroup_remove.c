@@ -17,41 +17,36 @@
  * device.
  */
 #define REMOVE_TIMEOUT_MS 5000
-#define DEPTH_MAX         256
 
 static bool gone(int code)
 {
         return code == -ENOENT || code == -ENODEV;
 }
 
-/* Children first. EBUSY where one of them holds processes. */
-static int remove_tree(int parent, const char *name, unsigned depth)
+static int remove_one(int parent, const char *name)
 {
         int r = unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+        return gone(r) ? 0 : r;
+}
+
+static int visit_to_remove(void *context, int parent, const char *name, int own)
+{
+        (void)context;
+        (void)own;
+        return remove_one(parent, name);
+}
+
+/* Children first. EBUSY where one of them holds processes. */
+static int remove_tree(const char *path)
+{
+        int r = remove_one(AT_FDCWD, path);
         if (r != -EBUSY && r != -ENOTEMPTY)
-                return gone(r) ? 0 : r;
-        _cleanup_close_ int own = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                return r;
+        _cleanup_close_ int own = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (own < 0)
                 return errno == ENOENT ? 0 : -errno;
-        int fd = own;
-        _cleanup_closedir_ DIR *folder = fdopendir(own);
-        if (!folder)
-                return -errno;
-        TAKE_FD(own);
-        bool children = false;
-        struct dirent *entry;
-        while (depth < DEPTH_MAX && (entry = readdir(folder))) {
-                if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-                        continue;
-                children = true;
-                r = remove_tree(fd, entry->d_name, depth + 1);
-                if (r < 0)
-                        return r;
-        }
-        if (!children)
-                return -EBUSY;
-        r = unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-        return gone(r) ? 0 : r;
+        r = cgroup_walk(own, visit_to_remove, NULL);
+        return r < 0 ? r : remove_one(AT_FDCWD, path);
 }
 
 static int remove_all(const struct cgroup *cgroup, const struct cgroup_directory **busy)
@@ -59,7 +54,7 @@ static int remove_all(const struct cgroup *cgroup, const struct cgroup_directory
         int result = 0;
         for (size_t i = 0; i < cgroup->count; i++) {
                 const struct cgroup_directory *directory = &cgroup->directories[i];
-                int r = directory->fd < 0 ? 0 : remove_tree(AT_FDCWD, directory->path, 0);
+                int r = directory->fd < 0 ? 0 : remove_tree(directory->path);
                 if (r < 0) {
                         result = r;
                         *busy = directory;

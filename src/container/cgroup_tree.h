@@ -63,6 +63,14 @@ ssize_t control_read(int directory, const char *file, char *buffer, size_t size)
 /* Writes `text` to a control file in one write(2). Returns 0 or a negative errno. */
 int control_write(int directory, const char *file, const char *text);
 
+/*
+ * Visits all directories below `top`, however deep, each after those below it, with few descriptors open at a time.
+ * `own` is the directory, `name` what `parent` calls it. A visit's negative errno ends the walk and is returned; what
+ * goes meanwhile is passed over.
+ */
+typedef int cgroup_visit(void *context, int parent, const char *name, int own);
+int cgroup_walk(int top, cgroup_visit *visit, void *context);
+
 /* Where the directories go. */
 struct cgroup_place {
         const char *below; /* path below each mount point, "/…" */

@@ -4,6 +4,7 @@
 test_cgroup_v2.py is about hosts with v2 alone."""
 import json
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -58,6 +59,23 @@ def start(runtime, bundle, unique):
         runtime.ok("start", identity)
         return identity
     return call
+
+
+def test_groups_are_removed_and_their_processes_killed_however_deep_they_are(runtime, start):
+    identity = start("sleep", "1000")
+    top = os.open(group("freezer", identity), os.O_RDONLY)
+    here = os.dup(top)
+    for _ in range(600):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    with open(os.open("cgroup.procs", os.O_WRONLY, dir_fd=here), "w") as file:
+        file.write(str(runtime.state(identity)["pid"]))
+    runtime.ok("kill", "--all", identity, "KILL")
+    runtime.ok("delete", "--force", identity, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    os.close(here)
+    os.close(top)
+    assert not left(identity)
 
 
 @pytest.fixture
