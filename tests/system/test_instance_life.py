@@ -208,6 +208,12 @@ def test_too_little_memory_is_reported_as_such(host):
     assert state["OOMKilled"]
 
 
+@pytest.mark.parametrize("file", ["hosts", "hostname", "resolv.conf"])
+def test_what_is_written_to_a_file_in_the_state_folder_counts_as_the_instances_memory(host, file):
+    done = host("run", "--rm", "--network", "none", "--memory", "16m", IMAGE, "dd", "if=/dev/zero", f"of=/etc/{file}", "bs=1M", "count=48")
+    assert done.returncode == 137 and "memory limit" in done.stderr
+
+
 @pytest.mark.parametrize("words", [("--rm",), ("--name", "one")])
 def test_who_runs_a_program_that_takes_too_much_memory_is_told_the_limit(host, words):
     done = host("run", "--network", "none", "--memory", "8m", *words, IMAGE, "tail", "/dev/zero")
