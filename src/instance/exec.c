@@ -98,10 +98,9 @@ static int describe_process(struct execution *execution, json_t **process, struc
                 r = error_memory(err);
         if (!r)
                 r = identity_resolve(root, settings.user, settings.groups, &identity, err);
-        const struct spec_input input = { .id = instance->id,
-                                          .settings = &settings,
-                                          .identity = &identity,
-                                          .hostname = hostname };
+        const struct spec_input input = {
+                .id = instance->id, .settings = &settings, .identity = &identity, .hostname = hostname
+        };
         if (!r)
                 r = spec_process(&input, exec->command, process, err);
         identity_free(&identity);
