@@ -69,7 +69,8 @@ def test_a_killed_command_leaves_nothing_that_the_next_does_not_remove(store, im
     store.ok("import", "-", "next", input=SECOND, text=False)
     assert not store.leftovers()
     store.ok(*words)
-    assert store.names() == ["app:latest", "before:latest", "next:latest"] and not store.leftovers()
+    # The first import's image, if it came so far, may have lost its name to one of another second.
+    assert [name for name in store.names() if name] == ["app:latest", "before:latest", "next:latest"] and not store.leftovers()
     store.driver.ok("find", "app")
 
 
