@@ -36,11 +36,11 @@ static inline void cleanup_close(int *fd)
 DEFINE_CLEANUP(closedir, DIR, closedir)
 DEFINE_CLEANUP(fclose, FILE, fclose)
 
-#define _cleanup_(name) __attribute__((cleanup(cleanup_##name)))
-#define _cleanup_free_ _cleanup_(free)
-#define _cleanup_close_ _cleanup_(close)
+#define _cleanup_(name)    __attribute__((cleanup(cleanup_##name)))
+#define _cleanup_free_     _cleanup_(free)
+#define _cleanup_close_    _cleanup_(close)
 #define _cleanup_closedir_ _cleanup_(closedir)
-#define _cleanup_fclose_ _cleanup_(fclose)
+#define _cleanup_fclose_   _cleanup_(fclose)
 
 #define TAKE_FD(fd)                                                                                                    \
         ({                                                                                                             \

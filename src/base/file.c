@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,10 +305,10 @@ int make_in_root(int root, const char *name, mode_t mode, struct error *err)
 
 /* One removal: a tree may be deeper than a process may have descriptors, or a path may have names. */
 struct removal {
-        int top;       /* the folder that is removed */
+        int top; /* the folder that is removed */
         dev_t device;
         unsigned moved; /* folders that were moved up into `top` so far */
-        bool again;    /* some were since `top` was last read */
+        bool again;     /* some were since `top` was last read */
 };
 
 #define REMOVAL_DEPTH_MAX 64
@@ -321,7 +321,8 @@ static int move_up(struct removal *removal, int fd, const char *name, struct err
                 snprintf(moved, sizeof(moved), ".onggi-removed-%u", removal->moved++);
         while (renameat2(fd, name, removal->top, moved, RENAME_NOREPLACE) < 0 && errno == EEXIST);
         if (faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-                return error_set(err, -EIO, "cannot move the folder %s, which lies too deep to be removed in place", name);
+                return error_set(err, -EIO, "cannot move the folder %s, which lies too deep to be removed in place",
+                                 name);
         removal->again = true;
         return 0;
 }

@@ -162,8 +162,9 @@ struct json_at json_get_array(const struct json_at *object, const char *key)
 
 struct json_at json_element(const struct json_at *array, size_t i)
 {
-        return (struct json_at){ .reader = array->reader, .parent = array, .index = i,
-                                 .value = json_array_get(array->value, i) };
+        return (struct json_at){
+                .reader = array->reader, .parent = array, .index = i, .value = json_array_get(array->value, i)
+        };
 }
 
 size_t json_count(const struct json_at *array)

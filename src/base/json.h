@@ -36,15 +36,15 @@ int json_replace(int dir, const char *name, const json_t *value, bool durable, s
 struct json_reader {
         const char *document; /* named in errors, e.g. "config.json" */
         struct error *err;
-        int code;             /* the first failure, 0 if none */
+        int code; /* the first failure, 0 if none */
 };
 
 struct json_at {
         struct json_reader *reader;
         const struct json_at *parent;
-        const char *key;      /* NULL: the root, or an element */
-        size_t index;         /* of an element */
-        const json_t *value;  /* NULL: absent */
+        const char *key;     /* NULL: the root, or an element */
+        size_t index;        /* of an element */
+        const json_t *value; /* NULL: absent */
 };
 
 struct json_at json_root(struct json_reader *reader, const json_t *value);

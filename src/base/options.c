@@ -27,23 +27,16 @@ static int store(const struct option_spec *spec, void *target, const char *shown
                         return error_set(err, -EINVAL, "option %s takes true or false, not \"%s\"", shown, value);
                 *(bool *)at = !value || !strcmp(value, "true");
                 return 0;
-        case OPTION_STRING:
-                *(const char **)at = value;
-                return 0;
-        case OPTION_LIST:
-                return list_append(at, value) < 0 ? error_memory(err) : 0;
-        case OPTION_NUMBER:
-                r = parse_i64(value, at);
-                break;
+        case OPTION_STRING: *(const char **)at = value; return 0;
+        case OPTION_LIST: return list_append(at, value) < 0 ? error_memory(err) : 0;
+        case OPTION_NUMBER: r = parse_i64(value, at); break;
         case OPTION_SIZE:
                 if (!strcmp(value, "-1"))
                         *(uint64_t *)at = UINT64_MAX;
                 else
                         r = parse_size(value, at);
                 break;
-        case OPTION_TIME:
-                r = parse_duration(value, at);
-                break;
+        case OPTION_TIME: r = parse_duration(value, at); break;
         }
         if (r == -ERANGE)
                 return error_set(err, r, "option %s: \"%s\" is too large", shown, value);
@@ -114,8 +107,8 @@ static void permute(char **argv, int at, int from, int to)
         }
 }
 
-int options_parse(const struct option_spec *const *tables, bool in_order, int argc, char **argv, void *target, int *operands,
-                  struct error *err)
+int options_parse(const struct option_spec *const *tables, bool in_order, int argc, char **argv, void *target,
+                  int *operands, struct error *err)
 {
         int first = 1; /* operands passed over so far are argv[first..i-1] */
         for (int i = 1; i < argc; i++) {

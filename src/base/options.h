@@ -23,8 +23,8 @@ enum option_kind {
 };
 
 struct option_spec {
-        const char *name;     /* without dashes */
-        char letter;          /* 0: none */
+        const char *name; /* without dashes */
+        char letter;      /* 0: none */
         enum option_kind kind;
         size_t offset;        /* of the value in the target */
         const char *argument; /* its name in the help, NULL for a flag */
@@ -37,8 +37,8 @@ struct option_spec {
  * On success *operands is the index in argv of the first operand; argv is permuted so that all operands stand at its end.
  * -EINVAL with a text that names the option. `--help` and `-h` (unless a table has it) return 1.
  */
-int options_parse(const struct option_spec *const *tables, bool in_order, int argc, char **argv, void *target, int *operands,
-                  struct error *err);
+int options_parse(const struct option_spec *const *tables, bool in_order, int argc, char **argv, void *target,
+                  int *operands, struct error *err);
 
 /* Prints a table's options as aligned lines. */
 void options_help(const struct option_spec *const *tables, FILE *out);

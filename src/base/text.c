@@ -259,8 +259,8 @@ int parse_duration(const char *string, uint64_t *nanoseconds)
                 uint64_t nanoseconds;
         } units[] = {
                 /* "ms" stands before "m", which it starts with */
-                { "ns", 1 },          { "us", 1000 },         { "ms", 1000000 },
-                { "s", 1000000000 },  { "m", 60000000000 },   { "h", 3600000000000 },
+                { "ns", 1 },         { "us", 1000 },       { "ms", 1000000 },
+                { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 },
         };
         uint64_t total = 0;
         bool first = true;

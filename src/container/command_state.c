@@ -147,8 +147,10 @@ static int processes_of(const char *root, const char *id, pid_t **pids, size_t *
                 return r;
         if (found->namespaces & CLONE_NEWPID)
                 return pid_namespace_processes(found->pid, pids, count, err);
-        return error_set(err, -EOPNOTSUPP, "the container %s has neither a control group nor a pid namespace that would tell "
-                         "its processes from others", id);
+        return error_set(err, -EOPNOTSUPP,
+                         "the container %s has neither a control group nor a pid namespace that would tell "
+                         "its processes from others",
+                         id);
 }
 
 static int print_pids(const pid_t *pids, size_t count, struct error *err)

@@ -209,8 +209,8 @@ static int become_user(const struct execution *execution, struct error *err)
 /* Close-on-exec is too late: the program's own path is resolved before (CVE-2024-21626). */
 static int close_others(const struct execution *execution, struct error *err)
 {
-        const int kept[] = { execution->proc, execution->terminal, execution->channel, execution->report,
-                             execution->gate, execution->result };
+        const int kept[] = { execution->proc,   execution->terminal, execution->channel,
+                             execution->report, execution->gate,     execution->result };
         int r = descriptors_close_except(3 + execution->preserve, kept, ARRAY_SIZE(kept));
         return r < 0 ? error_code(err, r, "cannot close descriptors") : 0;
 }

@@ -24,13 +24,13 @@ struct execution {
         const struct scheduling *memory; /* linux.memoryPolicy, or NULL */
         bool has_personality;
         unsigned long personality;
-        bool set_groups; /* false where setgroups(2) is denied */
-        bool keyring;    /* a session keyring of the container's own */
-        int proc;        /* the host's /proc for security labels; -1 where the program has none */
-        int terminal;    /* slave; -1: keep standard input and output */
-        int preserve;    /* descriptors from 3 on that the program gets */
-        int channel;     /* to the runtime, for seccomp's listener */
-        int report;      /* where a failure goes: close-on-exec */
+        bool set_groups;  /* false where setgroups(2) is denied */
+        bool keyring;     /* a session keyring of the container's own */
+        int proc;         /* the host's /proc for security labels; -1 where the program has none */
+        int terminal;     /* slave; -1: keep standard input and output */
+        int preserve;     /* descriptors from 3 on that the program gets */
+        int channel;      /* to the runtime, for seccomp's listener */
+        int report;       /* where a failure goes: close-on-exec */
         int gate, result; /* FIFOs of a first process that waits to be started, else -1 */
 
         char *path; /* found by execution_prepare() */

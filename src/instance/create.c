@@ -295,8 +295,10 @@ static int check_userns(const struct host *host, const char *userns, struct erro
 {
         if (!host->rootless || !userns || text_equal(userns, "auto") || text_equal(userns, "host"))
                 return 0;
-        return error_set(err, -EPERM, "--userns %s: an ordinary user's instances share the map of that user; leave the "
-                         "option out or give auto", userns);
+        return error_set(err, -EPERM,
+                         "--userns %s: an ordinary user's instances share the map of that user; leave the "
+                         "option out or give auto",
+                         userns);
 }
 
 int instance_create_locked(struct host *host, const struct instance_settings *settings, bool durable, bool transient,

@@ -112,11 +112,11 @@ int instance_top(struct instance *instance, char *const *arguments, char ***line
 
 /* How the caller's terminal or streams take part (run, start -a, attach). */
 struct attachment {
-        bool streams;            /* copy output here; false: only wait for the exit */
+        bool streams;             /* copy output here; false: only wait for the exit */
         bool no_output, no_error; /* … but not that of standard output, or standard error */
-        bool input;              /* pass standard input on */
-        bool signal_proxy;       /* pass signals on where there is no terminal */
-        const char *detach_keys; /* NULL: "ctrl-p,ctrl-q" */
+        bool input;               /* pass standard input on */
+        bool signal_proxy;        /* pass signals on where there is no terminal */
+        const char *detach_keys;  /* NULL: "ctrl-p,ctrl-q" */
 };
 
 /* Starts it, returns when its program runs. Starting a running one is success (docker's way). */

@@ -76,7 +76,7 @@ struct monitor {
         struct client *clients;
         struct message *input_pending; /* input that the program did not take yet */
         size_t input_offset;
-        bool input_ends; /* with what is pending */
+        bool input_ends;         /* with what is pending */
         struct message *scratch; /* one buffer for whatever is on its way */
 
         /* how it stands */

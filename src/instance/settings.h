@@ -71,8 +71,8 @@ struct instance_settings {
         char **cap_add, **cap_drop; /* with or without CAP_, any case; ALL */
         /* no-new-privileges, seccomp=unconfined|FILE, apparmor=, label=, systempaths=unconfined */
         char **security_options;
-        char **sysctls;          /* name=value */
-        const char *userns;      /* --userns auto|host|uid:host:count[,…] */
+        char **sysctls;     /* name=value */
+        const char *userns; /* --userns auto|host|uid:host:count[,…] */
         const char *pid_mode, *ipc_mode, *uts_mode,
                 *cgroupns; /* host, private, container:NAME (pid, ipc), shareable, none (ipc) */
 

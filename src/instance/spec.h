@@ -30,7 +30,7 @@ struct spec_input {
         const char *init;              /* path of onggi-init, NULL without --init */
         const char *network_namespace; /* path; "": a new one of its own; NULL: the host's */
         pid_t pid_of, ipc_of;          /* first processes of instances whose namespaces are shared, 0: none */
-        const char *shm;     /* folder that is /dev/shm, NULL: a tmpfs of its own */
+        const char *shm;               /* folder that is /dev/shm, NULL: a tmpfs of its own */
         const struct id_range *ids;    /* of its own user namespace */
         size_t id_count;               /* 0: none */
         const char *user_namespace;    /* path of one with those ids to join, NULL: a new one */

@@ -64,7 +64,8 @@ static int share_ipc(struct start *start, const char *name, struct error *err)
         if (text_equal(json_string_value(mode), "shareable"))
                 start->shm = run_folder_path(start->host, other->id, "shm");
         else
-                r = error_set(err, -EINVAL, "--ipc container:%s: that instance was not created with --ipc shareable", name);
+                r = error_set(err, -EINVAL, "--ipc container:%s: that instance was not created with --ipc shareable",
+                              name);
         instance_free(other);
         return !r && !start->shm ? error_memory(err) : r;
 }

@@ -28,7 +28,7 @@ struct start {
         char *userns_path;                          /* where it is pinned; NULL: the runtime makes one of its own */
         char *hostname, *files, *network_namespace; /* network_namespace NULL: the host's, "": one of its own */
         pid_t pid_of, ipc_of;
-        char *shm;                /* --ipc shareable, or shared with one: the folder that is /dev/shm */
+        char *shm; /* --ipc shareable, or shared with one: the folder that is /dev/shm */
         char *init;
 };
 

@@ -87,8 +87,10 @@ int instance_statistics(struct instance *instance, struct statistics *statistics
         _cleanup_json_ json_t *event = read;
         const json_t *data = json_object_get(event, "data");
         if (!json_object_size(json_object_get(data, "memory")) && !json_object_size(json_object_get(data, "pids")))
-                return error_set(err, -EOPNOTSUPP, "instance %s has no control group of its own, which would count what "
-                                 "it uses; `onggi doctor` tells why", instance->name);
+                return error_set(err, -EOPNOTSUPP,
+                                 "instance %s has no control group of its own, which would count what "
+                                 "it uses; `onggi doctor` tells why",
+                                 instance->name);
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         *statistics = (struct statistics){

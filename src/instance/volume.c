@@ -181,9 +181,9 @@ static int describe(struct host *host, int volumes, const char *name, json_t **o
         struct json_at labels = json_get_object(&root, "labels");
         if (json_failed(&root))
                 return json_failed(&root);
-        *object = json_pack("{s:s, s:s, s:s, s:s, s:O?, s:{}, s:s}", "Name", name, "Driver", "local", "Mountpoint", data,
-                            "CreatedAt", created, "Labels", labels.value ? (json_t *)labels.value : NULL, "Options",
-                            "Scope", "local");
+        *object = json_pack("{s:s, s:s, s:s, s:s, s:O?, s:{}, s:s}", "Name", name, "Driver", "local", "Mountpoint",
+                            data, "CreatedAt", created, "Labels", labels.value ? (json_t *)labels.value : NULL,
+                            "Options", "Scope", "local");
         return *object ? 0 : error_memory(err);
 }
 

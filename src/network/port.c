@@ -220,8 +220,10 @@ static int probe_failure(const struct published_port *port, uint16_t number, int
                 return error_set(err, code, "%s is not an address of this host, so no port can be published on it",
                                  port->host_address);
         if (code == -EACCES)
-                return error_set(err, code, "port %u/%s of the host is for root alone; an ordinary user may publish "
-                                 "on ports from sysctl net.ipv4.ip_unprivileged_port_start on", number, protocol);
+                return error_set(err, code,
+                                 "port %u/%s of the host is for root alone; an ordinary user may publish "
+                                 "on ports from sysctl net.ipv4.ip_unprivileged_port_start on",
+                                 number, protocol);
         return error_code(err, code, "trying port %u/%s of the host", number, protocol);
 }
 

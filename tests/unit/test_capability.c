@@ -177,12 +177,10 @@ static void test_empty_sets_leave_nothing(void **state)
 static void test_what_the_caller_lacks_is_left_out(void **state)
 {
         (void)state;
-        const struct capabilities few = {
-                                          .bounding = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
+        const struct capabilities few = { .bounding = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
                                           .permitted = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP),
                                           .effective = BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP) };
-        const struct capabilities many = {
-                                           .bounding = ~UINT64_C(0),
+        const struct capabilities many = { .bounding = ~UINT64_C(0),
                                            .permitted = BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID),
                                            .effective = BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID),
                                            .inheritable = BIT(CAP_SYS_ADMIN),

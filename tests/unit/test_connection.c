@@ -96,7 +96,8 @@ static void test_failures_have_dockers_exit_codes(void **state)
         assert_int_equal(exit_code_of_failure("exec: \"/etc\": Is a directory"), 126);
         assert_int_equal(exit_code_of_failure("exec: \"/etc/passwd\": Permission denied"), 126);
         assert_int_equal(exit_code_of_failure("cannot mount /proc: Permission denied"), 125);
-        assert_int_equal(exit_code_of_failure("the first process ended: the memory limit is too low (out of memory)"), 137);
+        assert_int_equal(exit_code_of_failure("the first process ended: the memory limit is too low (out of memory)"),
+                         137);
 }
 
 int main(void)

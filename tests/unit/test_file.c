@@ -226,14 +226,17 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_read_is_bounded_and_says_so, make_folder, remove_folder),
-                cmocka_unit_test_setup_teardown(test_replace_leaves_the_old_file_when_it_fails, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(test_replace_leaves_the_old_file_when_it_fails, make_folder,
+                                                remove_folder),
                 cmocka_unit_test_setup_teardown(test_directory_make_makes_every_part, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_nothing_in_a_root_leads_out, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_tree_remove_does_not_follow_links, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_tree_remove_needs_few_descriptors_for_a_deep_tree, make_folder,
                                                 remove_folder),
-                cmocka_unit_test_setup_teardown(test_a_lock_keeps_others_out_until_it_is_closed, make_folder, remove_folder),
-                cmocka_unit_test_setup_teardown(test_a_lock_on_a_replaced_file_is_taken_anew, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(test_a_lock_keeps_others_out_until_it_is_closed, make_folder,
+                                                remove_folder),
+                cmocka_unit_test_setup_teardown(test_a_lock_on_a_replaced_file_is_taken_anew, make_folder,
+                                                remove_folder),
                 cmocka_unit_test(test_closing_all_but_some_closes_all_others),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,8 +91,8 @@ static void test_ranges_nul_and_missing_members_are_named(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 /* jansson itself refuses a NUL; the getter's own check is for documents that were built, not parsed */
                 bool built = strstr(cases[i].text, "u0000");
-                _cleanup_json_ json_t *value = built ? json_pack("{s:o}", "s", json_stringn("a\0b", 3))
-                                                     : parse(cases[i].text);
+                _cleanup_json_ json_t *value =
+                        built ? json_pack("{s:o}", "s", json_stringn("a\0b", 3)) : parse(cases[i].text);
                 struct error err = { 0 };
                 struct json_reader reader = { .document = "x", .err = &err };
                 struct json_at root = json_root(&reader, value);
@@ -110,8 +110,8 @@ static void test_ranges_nul_and_missing_members_are_named(void **state)
 static void test_unsigned_numbers_beyond_signed_ones_are_read(void **state)
 {
         (void)state;
-        _cleanup_json_ json_t *value =
-                parse("{\"n\":18446744073709551615, \"m\":[9223372036854775808,1,-2.5e3],\"s\":\"a \\\" 18446744073709551615\"}");
+        _cleanup_json_ json_t *value = parse(
+                "{\"n\":18446744073709551615, \"m\":[9223372036854775808,1,-2.5e3],\"s\":\"a \\\" 18446744073709551615\"}");
         struct error err = { 0 };
         struct json_reader reader = { .document = "x", .err = &err };
         struct json_at root = json_root(&reader, value);

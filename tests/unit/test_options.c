@@ -32,7 +32,7 @@ static const struct option_spec table[] = {
 static const struct option_spec *const tables[] = { table, NULL };
 
 #define PARSE(in_order, ...)                                                                                           \
-        char *argv[] = { "run", __VA_ARGS__, NULL };                                                       \
+        char *argv[] = { "run", __VA_ARGS__, NULL };                                                                   \
         struct target target = { 0 };                                                                                  \
         struct error err = { 0 };                                                                                      \
         int operands = 0;                                                                                              \
@@ -41,9 +41,8 @@ static const struct option_spec *const tables[] = { table, NULL };
 static void test_every_way_to_write_a_value_is_understood(void **state)
 {
         (void)state;
-        PARSE(false, "--name=a b", "-e", "A=1", "-eB=2",
-              "--env", "C=3", "-it", "-m=512m",
-              "--pids-limit", "-1", "--time=1.5s");
+        PARSE(false, "--name=a b", "-e", "A=1", "-eB=2", "--env", "C=3", "-it", "-m=512m", "--pids-limit", "-1",
+              "--time=1.5s");
         assert_int_equal(r, 0);
         assert_true(target.interactive && target.tty);
         assert_string_equal(target.name, "a b");
@@ -69,8 +68,7 @@ static void test_in_order_leaves_the_programs_own_options_alone(void **state)
 static void test_options_may_follow_operands_until_two_dashes(void **state)
 {
         (void)state;
-        PARSE(false, "one", "-i", "two", "--name", "n",
-              "--", "-t");
+        PARSE(false, "one", "-i", "two", "--name", "n", "--", "-t");
         assert_int_equal(r, 0);
         assert_true(target.interactive);
         assert_false(target.tty);
@@ -98,7 +96,8 @@ static void test_errors_name_the_option(void **state)
         expect_error(2, (char *[]){ "run", "--name" }, "option --name needs a value (NAME)");
         expect_error(3, (char *[]){ "run", "-m", "lots" }, "option -m takes a size such as 512m, not \"lots\"");
         expect_error(2, (char *[]){ "run", "--tty=maybe" }, "option --tty takes true or false, not \"maybe\"");
-        expect_error(3, (char *[]){ "run", "--pids-limit", "1k" }, "option --pids-limit takes a whole number, not \"1k\"");
+        expect_error(3, (char *[]){ "run", "--pids-limit", "1k" },
+                     "option --pids-limit takes a whole number, not \"1k\"");
 }
 
 static void test_help_is_told_apart_from_failure(void **state)

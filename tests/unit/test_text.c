@@ -81,9 +81,10 @@ static void test_sizes_take_the_units_that_docker_takes(void **state)
                 const char *text;
                 uint64_t bytes;
         } good[] = {
-                { "0", 0 },           { "512", 512 },       { "512b", 512 },      { "1k", 1024 },
-                { "1K", 1024 },       { "2kb", 2048 },      { "2KiB", 2048 },     { "512m", 512ULL << 20 },
-                { "1.5g", 3ULL << 29 }, { "1T", 1ULL << 40 }, { "0.5k", 512 },
+                { "0", 0 },           { "512", 512 },           { "512b", 512 },
+                { "1k", 1024 },       { "1K", 1024 },           { "2kb", 2048 },
+                { "2KiB", 2048 },     { "512m", 512ULL << 20 }, { "1.5g", 3ULL << 29 },
+                { "1T", 1ULL << 40 }, { "0.5k", 512 },
         };
         uint64_t bytes;
         for (size_t n = 0; n < ARRAY_SIZE(good); n++) {
