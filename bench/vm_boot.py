@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Start of a guest: onggi-vmm and QEMU's microvm by turns, on the real KVM of one emulated machine.
+"""Start of a guest by onggi-vmm, on the real KVM of an emulated machine: an unpacked kernel and a bzImage by turns, with and without
+ACPI. No peer is in it.
 
 Time from exec to the first line of the guest's init, by the emulated machine's clock; it runs many times slower than a real one, so
-the ratios count. The kernel is Debian's, the initramfs holds busybox alone, both have one CPU and 256 MiB.
+the ratios count. The kernel is Debian's, the initramfs holds busybox alone; one CPU and 256 MiB.
 """
 import os
 import re
@@ -16,7 +17,6 @@ import guests  # noqa: E402
 import v2_machine  # noqa: E402
 
 LZ4 = bytes.fromhex("02214c18")  # of the older form that Linux uses, followed by the size
-QEMU = "/usr/bin/qemu-system-x86_64"
 APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
 WITHOUT_ACPI = f"{APPEND} acpi=off pci=off noapic"
 INIT = "#!/bin/busybox sh\necho userspace\nexec /bin/busybox reboot -f\n"
@@ -46,14 +46,10 @@ def elf_of(kernel):
 
 def commands(rounds):
     ours = "onggi-vmm --memory 256m --initrd /inner --statistics"
-    qemu = ("qemu-system-x86_64 -L /usr/share/qemu -M microvm,acpi=off,pit=on,pic=on,rtc=on -accel kvm -cpu host -m 256 -nodefaults -no-user-config "
-            "-display none -serial stdio -no-reboot -initrd /inner")
     once = "\n".join([
-        f"timed onggi-elf {ours} --kernel /vmlinux --append '{WITHOUT_ACPI} reboot=k'",
-        f"timed qemu-elf {qemu} -kernel /vmlinux -append '{WITHOUT_ACPI} reboot=t'",
-        f"timed onggi-bzimage {ours} --kernel /kernel --append '{WITHOUT_ACPI} reboot=k'",
-        f"timed qemu-bzimage {qemu} -kernel /kernel -append '{WITHOUT_ACPI} reboot=t'",
-        f"timed onggi-elf-acpi {ours} --kernel /vmlinux --append '{APPEND}'",
+        f"timed elf {ours} --kernel /vmlinux --append '{WITHOUT_ACPI} reboot=k'",
+        f"timed bzimage {ours} --kernel /kernel --append '{WITHOUT_ACPI} reboot=k'",
+        f"timed elf-acpi {ours} --kernel /vmlinux --append '{APPEND}'",
     ])
     return "\n".join([once] * rounds)
 
@@ -70,11 +66,7 @@ def run(folder, rounds):
     (folder / "vmlinux").write_bytes(elf_of(v2_machine.kernel()))
     vmm = Path(os.environ["ONGGI_BUILD"]) / "src/hosted/onggi-vmm"
     files = {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel(), "/vmlinux": folder / "vmlinux", "/inner": folder / "inner",
-             "/bin/qemu-system-x86_64": QEMU, **guests.libraries(vmm), **guests.libraries(QEMU)}
-    for name in ("qboot.rom", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin"):
-        for place in ("/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu"):
-            if os.path.exists(f"{place}/{name}"):
-                files[f"/usr/share/qemu/{name}"] = os.path.realpath(f"{place}/{name}")
+             **guests.libraries(vmm)}
     for path in guests.host_modules():
         files[f"/mod/{os.path.basename(path)}"] = path
     loads = "for module in irqbypass ccp kvm kvm-amd; do [ ! -e /mod/$module.ko ] || insmod /mod/$module.ko; done\n"
