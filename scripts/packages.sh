@@ -8,9 +8,9 @@ build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev 
        libmnl-dev libnftnl-dev nettle-dev busybox-static"
 demo="mmdebstrap curl ca-certificates iproute2"
 test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
-      zstd qemu-system-x86 linux-image-cloud-amd64 acpica-tools
-      podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq"
-bench="$demo crun runc podman time util-linux nftables iproute2"
+      podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq zstd
+      qemu-system-x86 linux-image-cloud-amd64 acpica-tools erofs-utils e2fsprogs"
+bench="$demo crun runc podman time util-linux nftables iproute2 lz4 qemu-system-x86 linux-image-cloud-amd64"
 lint="clang-format clang-tidy"
 fuzz="clang libclang-rt-14-dev"
 
