@@ -6,15 +6,16 @@ PREFIX = /usr/local
 DESTDIR =
 FUZZ_SECONDS = 60
 BENCH =
+QUIET =
 
 .PHONY: all demo check bench install uninstall fuzz lint format clean help
 
 all: $(BUILD)/build.ninja
-	ninja -C $(BUILD)
+	ninja -C $(BUILD) $(QUIET)
 
 $(BUILD)/build.ninja:
 	scripts/packages.sh build
-	meson setup $(BUILD) --prefix $(PREFIX)
+	meson setup $(BUILD) --prefix $(PREFIX) $(if $(QUIET),>/dev/null)
 
 help:
 	@echo 'make            builds into $(BUILD)/'
@@ -27,7 +28,8 @@ help:
 
 demo:
 	scripts/packages.sh demo
-	$(MAKE) --no-print-directory all
+	@echo 'building (about half a minute on two processors) …'
+	@$(MAKE) --no-print-directory all QUIET=--quiet
 	scripts/demo.sh $(BUILD)
 
 check:
