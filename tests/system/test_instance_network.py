@@ -54,6 +54,7 @@ def ask(kind, address, port, patience=5):
     return done.stdout.split()[0] if done.returncode == 0 else None
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_published_ports_answer_on_each_address_of_the_host(host, serve, kind):
     run(host, "web", "-p", f"8080:80/{kind}", "-p", f"8000-8002:90-92/{kind}", "-p", f"127.0.0.1:8081:80/{kind}")
