@@ -176,12 +176,14 @@ static int prepare(struct monitor *monitor, struct error *err)
 static void loop(struct monitor *monitor)
 {
         while (!monitor->over) {
-                struct epoll_event events[16];
-                int count = epoll_wait(monitor->epoll, events, ARRAY_SIZE(events), -1);
-                /* One at a time: a source may be forgotten by what another's event led to. */
-                if (count > 0) {
-                        struct source *source = events[0].data.ptr;
-                        source->ready(monitor, source, events[0].events);
+                /*
+                 * One at a time: a source may be forgotten by what another's event led to. Asked for one, the kernel
+                 * gives each source its turn, so output without end does not hide that the program ended.
+                 */
+                struct epoll_event event;
+                if (epoll_wait(monitor->epoll, &event, 1, -1) > 0) {
+                        struct source *source = event.data.ptr;
+                        source->ready(monitor, source, event.events);
                 }
         }
 }

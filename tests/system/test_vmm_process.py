@@ -4,11 +4,14 @@ any /dev/kvm will do."""
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,14 @@ def elf(code):
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0x1000, ENTRY, ENTRY, len(code), len(code), 0x1000)
     head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, ENTRY, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     return (head + segment).ljust(0x1000, b"\0") + code
+
+
+@pytest.fixture
+def tmp_path():
+    """Short, as the path of a socket must be, however deep pytest's own folders lie."""
+    folder = Path(tempfile.mkdtemp(prefix="onggi-test-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(name="start")
