@@ -24,8 +24,7 @@
 struct hierarchies {
         int folder; /* the tmpfs */
         uint64_t attributes;
-        bool own_namespace;
-        char *groups; /* /proc/self/cgroup */
+        const char *groups; /* /proc/self/cgroup, NULL where its paths do not start at the host's root */
 };
 
 static int mount_unified(int target, uint64_t attributes, struct error *err)
@@ -108,7 +107,7 @@ static char *own_group(const struct hierarchies *all, const struct host_mount *h
 
 static int open_hierarchy(const struct hierarchies *all, const struct host_mount *host, struct error *err)
 {
-        if (all->own_namespace) {
+        if (!all->groups) {
                 _cleanup_list_ char **words = NULL;
                 int r = strcmp(host->type, "cgroup2") ? hierarchy_words(host->options, &words, err) : 0;
                 return r < 0 ? r : mount_create(host->type, "cgroup", words, all->attributes, err);
@@ -160,7 +159,12 @@ static int mount_hierarchy(const struct host_mount *host, void *context, struct 
         return link_controllers(all->folder, name, err);
 }
 
-int cgroup_mount(int target, uint64_t attributes, bool own_namespace, struct error *err)
+int cgroup_mount_groups(char **groups, struct error *err)
+{
+        return file_read(AT_FDCWD, "/proc/self/cgroup", GROUPS_MAX, groups, NULL, err);
+}
+
+int cgroup_mount(int target, uint64_t attributes, bool own_namespace, const char *groups, struct error *err)
 {
         struct statfs fs;
         if (statfs(HOST_ROOT, &fs) < 0)
@@ -168,8 +172,8 @@ int cgroup_mount(int target, uint64_t attributes, bool own_namespace, struct err
         if (fs.f_type == CGROUP2_SUPER_MAGIC)
                 return mount_unified(target, attributes, err);
 
-        _cleanup_free_ char *groups = NULL;
-        int r = file_read(AT_FDCWD, "/proc/self/cgroup", GROUPS_MAX, &groups, NULL, err);
+        _cleanup_free_ char *now = NULL;
+        int r = own_namespace ? 0 : cgroup_mount_groups(&now, err);
         if (r < 0)
                 return r;
         char mode[] = "mode=755";
@@ -181,7 +185,7 @@ int cgroup_mount(int target, uint64_t attributes, bool own_namespace, struct err
         r = mount_attach(folder, target, err);
         if (r < 0)
                 return r;
-        struct hierarchies all = { folder, attributes, own_namespace, groups };
+        struct hierarchies all = { folder, attributes, own_namespace ? groups : now };
         r = host_mounts_each(mount_hierarchy, &all, err);
         if (r < 0 || !(attributes & MOUNT_ATTR_RDONLY))
                 return r;

@@ -26,6 +26,7 @@ struct creation {
         struct seccomp *seccomp;
         struct cgroup *cgroup;
         bool joins_early; /* enters the control groups before anything is mounted */
+        char *groups;     /* of the first process, before it left the host's cgroup namespace; or NULL */
         int channel[2];   /* the runtime's end, the first process's end */
         int gate, result; /* FIFOs of a container that waits for `start`; -1: runs at once */
         int console;      /* connection to the engine's console socket, -1 if none */

@@ -13,11 +13,13 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "container/cgroup_mount.h"
 #include "container/channel.h"
 #include "container/clone.h"
 #include "container/console.h"
 #include "container/creation.h"
 #include "container/execution.h"
+#include "container/mount.h"
 
 /*
  * How the first process comes to be.
@@ -178,14 +180,17 @@ static int enter_time(const struct config *config, struct error *err)
         return 0;
 }
 
-static int enter_cgroup(const struct creation *creation, struct error *err)
+static int enter_cgroup(struct creation *creation, struct error *err)
 {
         int r = cgroup_join(creation->cgroup, 0, cgroup_directory(creation->cgroup) >= 0, err);
         if (r < 0)
                 return r;
-        if (creation->config->namespaces.create & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
-                return error_errno(err, "cannot make a cgroup namespace");
-        return 0;
+        if (!(creation->config->namespaces.create & CLONE_NEWCGROUP))
+                return 0;
+        r = creation->joins_early ? cgroup_mount_groups(&creation->groups, err) : 0;
+        if (r < 0)
+                return r;
+        return unshare(CLONE_NEWCGROUP) < 0 ? error_errno(err, "cannot make a cgroup namespace") : 0;
 }
 
 static int name_host(const struct config *config, struct error *err)
@@ -202,8 +207,15 @@ static int set_sysctls(const struct config *config, struct error *err)
 {
         if (!config->sysctls.count)
                 return 0;
-        /* The host's /proc is still there, and no file of the image can pretend to be it. */
-        _cleanup_close_ int fd = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /*
+         * A /proc that nothing else can be, and that is new: the host's holds an entry of the same name for each network
+         * namespace that looked there, and a lookup compares with them all. Where a user namespace may not mount one, the
+         * host's is still in reach.
+         */
+        struct error refused = { 0 };
+        _cleanup_close_ int proc = mount_create("proc", "proc", NULL, 0, &refused);
+        _cleanup_close_ int fd = proc < 0 ? open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                                          : openat(proc, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
         return fd < 0 ? error_errno(err, "cannot open /proc/sys") : sysctls_apply(&config->sysctls, fd, err);
 }
 
@@ -240,7 +252,7 @@ static int open_terminal(const struct creation *creation, int *slave, struct err
         return r < 0 ? error_code(err, r, "cannot hand over the terminal") : 0;
 }
 
-static int build(const struct creation *creation, int *slave, struct error *err)
+static int build(struct creation *creation, int *slave, struct error *err)
 {
         struct config *config = creation->config;
         const struct namespaces *namespaces = &config->namespaces;
@@ -266,6 +278,7 @@ static int build(const struct creation *creation, int *slave, struct error *err)
                 .cgroup = namespaces_have(namespaces, CLONE_NEWCGROUP),
                 .pid = namespaces_have(namespaces, CLONE_NEWPID),
                 .ipc = namespaces_have(namespaces, CLONE_NEWIPC),
+                .groups = creation->groups,
         };
         r = rootfs_mount(config->rootfs, &own, err);
         if (!r && (config->hooks.counts[HOOK_PRESTART] || config->hooks.counts[HOOK_CREATE_RUNTIME]))

@@ -21,6 +21,7 @@ struct rootfs;
 /* Which namespaces the container has of its own; what can be mounted depends on it. */
 struct rootfs_namespaces {
         bool user, network, cgroup, pid, ipc;
+        const char *groups; /* for cgroup_mount(), NULL if not known */
 };
 
 /*

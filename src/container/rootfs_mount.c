@@ -241,7 +241,7 @@ static int control_group_mount(struct rootfs *rootfs, const struct rootfs_mount 
         _cleanup_close_ int target = open_target(rootfs, mount, true, err);
         if (target < 0)
                 return target;
-        return cgroup_mount(target, merged(&mount->options).set, own->cgroup, err);
+        return cgroup_mount(target, merged(&mount->options).set, own->cgroup, own->groups, err);
 }
 
 int rootfs_mount_one(struct rootfs *rootfs, struct rootfs_mount *mount, const struct rootfs_namespaces *own,
