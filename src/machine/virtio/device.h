@@ -57,6 +57,8 @@ struct virtio_device {
 
 /* Interrupts the driver for queue `index` if it wants to be after what was pushed. */
 void virtio_interrupt_queue(struct virtio_device *device, unsigned index);
+/* The same for a queue that a back end serves itself, which has found that the driver wants to be. */
+void virtio_signal_queue(struct virtio_device *device, unsigned index);
 /* The device's configuration has changed. */
 void virtio_interrupt_config(struct virtio_device *device);
 /* The driver broke a rule: sets DEVICE_NEEDS_RESET, tells the driver, and the host's log why. */

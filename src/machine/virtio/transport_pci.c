@@ -53,13 +53,17 @@ static uint64_t offered(const struct virtio_transport *transport)
 
 /* ---- Interrupts ---- */
 
-void virtio_interrupt_queue(struct virtio_device *device, unsigned index)
+void virtio_signal_queue(struct virtio_device *device, unsigned index)
 {
         struct virtio_transport *transport = device->transport;
-        if (!virtqueue_should_interrupt(&device->queues[index]))
-                return;
         transport->isr |= ISR_QUEUE;
         pci_interrupt(&transport->pci, transport->queue_vectors[index]);
+}
+
+void virtio_interrupt_queue(struct virtio_device *device, unsigned index)
+{
+        if (virtqueue_should_interrupt(&device->queues[index]))
+                virtio_signal_queue(device, index);
 }
 
 void virtio_interrupt_config(struct virtio_device *device)
