@@ -56,4 +56,6 @@ DEFINE_CLEANUP(fclose, FILE, fclose)
                 taken_pointer_;                                                                                        \
         })
 
+/* 1 for a pointer, 0 for an array. */
+#define IS_POINTER(array) __builtin_types_compatible_p(__typeof__(array), __typeof__(&(array)[0]))
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))

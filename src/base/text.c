@@ -168,6 +168,14 @@ bool text_ends(const char *string, const char *suffix)
         return length >= end && !strcmp(string + length - end, suffix);
 }
 
+void text_copy(char *target, size_t size, const char *string)
+{
+        size_t length = strlen(string);
+        if (length >= size)
+                abort();
+        memcpy(target, string, length + 1);
+}
+
 bool text_equal(const char *a, const char *b)
 {
         return a == b || (a && b && !strcmp(a, b));

@@ -44,6 +44,13 @@ void list_free(char **list);
 
 bool text_starts(const char *string, const char *prefix);
 bool text_ends(const char *string, const char *suffix);
+/*
+ * Copies a string into an array of `size` bytes that the caller knows to be large enough. Where he is wrong the program
+ * aborts, as on any overflow that is seen in time.
+ */
+void text_copy(char *target, size_t size, const char *string);
+/* The same into an array whose size the compiler knows. */
+#define TEXT_COPY(array, string) text_copy(array, sizeof(array) + 0 * sizeof(char[1 - 2 * IS_POINTER(array)]), string)
 /* strcmp() == 0, where NULL equals only NULL. */
 bool text_equal(const char *a, const char *b);
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "container/cgroup_tree.h"
 
 /* config-linux.md, "Default Devices", and any node may be made as long as it cannot be opened. */
@@ -88,7 +89,7 @@ static bool rules_overlap(const struct device_rule *a, const struct device_rule 
 static void number_text(int32_t number, char text[12])
 {
         if (number == DEVICE_ANY)
-                strcpy(text, "*");
+                text_copy(text, 12, "*");
         else
                 snprintf(text, 12, "%d", (int)number);
 }

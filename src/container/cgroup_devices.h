@@ -28,7 +28,7 @@ struct device_list {
 int device_list_build(const struct device_rule *rules, size_t count, struct device_list *list, struct error *err);
 
 /* Instructions of a BPF_PROG_TYPE_CGROUP_DEVICE program for the rules. The caller frees *program. */
-int device_program_build(const struct device_rule *rules, size_t count, struct bpf_insn **program, size_t *length,
+int device_program_build(const struct device_rule *rules, size_t count, struct bpf_insn **code, size_t *length,
                          struct error *err);
 
 /*

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define TIMEOUT_SECONDS 30
 /* The specification allows 128 MiB; what systemd answers to us is a few hundred bytes. */
 #define MESSAGE_MAX  (1024 * 1024)
@@ -418,7 +420,7 @@ int dbus_open(const char *path, bool broker, struct dbus **bus, struct error *er
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         if (strlen(path) >= sizeof(address.sun_path))
                 return error_set(err, -ENAMETOOLONG, "the socket's path %s is too long", path);
-        strcpy(address.sun_path, path);
+        TEXT_COPY(address.sun_path, path);
         _cleanup_(dbus) struct dbus *opened = calloc(1, sizeof(*opened));
         if (!opened)
                 return error_memory(err);

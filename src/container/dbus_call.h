@@ -45,7 +45,7 @@ struct dbus;
  * Connects to a socket and authenticates as the caller. `broker` says that a message bus answers there, which wants a
  * greeting; systemd's private sockets speak directly. *bus is the caller's.
  */
-int dbus_open(const char *socket, bool broker, struct dbus **bus, struct error *err);
+int dbus_open(const char *path, bool broker, struct dbus **bus, struct error *err);
 void dbus_close(struct dbus *bus);
 
 struct dbus_method {

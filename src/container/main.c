@@ -11,8 +11,6 @@
 #include "container/log.h"
 #include "container/own_binary.h"
 
-extern char **environ;
-
 static const struct option_spec global_table[] = {
         { "root", 0, OPTION_STRING, offsetof(struct global_options, root), "FOLDER",
           "state of all containers (default: /run/onggi/runtime, or below $XDG_RUNTIME_DIR)" },

@@ -29,7 +29,7 @@ struct rootfs_namespaces {
  * linux.mountLabel and checks them. `config` is the whole document. `bundle` (absolute) is where relative paths
  * start.
  */
-int rootfs_parse(const struct json_at *config, const char *bundle, struct rootfs **rootfs, struct error *err);
+int rootfs_parse(const struct json_at *config, const char *bundle, struct rootfs **result, struct error *err);
 void rootfs_free(struct rootfs *rootfs);
 
 /*

@@ -21,7 +21,7 @@ struct seccomp;
  * `at` is the object linux.seccomp; absent gives *seccomp = NULL. Checks every field. `cache` is a folder, or NULL
  * for no cache.
  */
-int seccomp_prepare(const struct json_at *at, const char *cache, struct seccomp **seccomp, struct error *err);
+int seccomp_prepare(const struct json_at *at, const char *cache, struct seccomp **result, struct error *err);
 void seccomp_free(struct seccomp *seccomp);
 
 bool seccomp_has_notify(const struct seccomp *seccomp);

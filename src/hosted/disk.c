@@ -246,7 +246,7 @@ static int set_item(const char *item, unsigned cpus, struct disk_settings *setti
                 if (strlen(serial) > VIRTIO_BLOCK_SERIAL)
                         return error_set(err, -EINVAL, "a disk's serial has at most %d letters, not %s",
                                          VIRTIO_BLOCK_SERIAL, serial);
-                strcpy(settings->serial, serial);
+                TEXT_COPY(settings->serial, serial);
                 return 0;
         }
         uint64_t queues;
@@ -269,7 +269,7 @@ int disk_parse(const char *text, unsigned cpus, struct disk_settings *settings, 
         char *rest = copy, *path = strsep(&rest, ",");
         if (!*path || strlen(path) >= sizeof(settings->path))
                 return error_set(err, -EINVAL, "--disk needs a file: FILE[,ro][,serial=TEXT][,queues=N]");
-        strcpy(settings->path, path);
+        TEXT_COPY(settings->path, path);
         for (char *item; (item = strsep(&rest, ","));) {
                 int r = set_item(item, cpus, settings, err);
                 if (r < 0)

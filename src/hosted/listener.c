@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 /* Nobody answers at a socket that a dead process left behind. */
 static bool is_left_behind(const struct sockaddr_un *address)
@@ -26,7 +27,7 @@ int listener_open(const char *path, struct error *err)
         if (!*path || strlen(path) >= sizeof(address.sun_path))
                 return error_set(err, -ENAMETOOLONG, "the path of a socket has 1 to %zu letters: %s",
                                  sizeof(address.sun_path) - 1, path);
-        strcpy(address.sun_path, path);
+        TEXT_COPY(address.sun_path, path);
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return error_errno(err, "cannot make a socket");

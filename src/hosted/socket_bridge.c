@@ -329,7 +329,7 @@ static int listen_at(struct socket_bridge *bridge, const char *path, struct erro
         if (!*path || strlen(path) >= PATH_MAX_LENGTH)
                 return error_set(err, -ENAMETOOLONG, "the path of a socket has 1 to %zu letters here: %s",
                                  PATH_MAX_LENGTH - 1, path);
-        strcpy(bridge->path, path);
+        TEXT_COPY(bridge->path, path);
         bridge->listener.fd = listener_open(path, err);
         bridge->bound = bridge->listener.fd >= 0;
         return bridge->bound ? 0 : bridge->listener.fd;

@@ -203,7 +203,7 @@ static int set_item(const char *item, struct tap_settings *settings, struct erro
                 const char *name = item + strlen("tap=");
                 if (!*name || strlen(name) >= sizeof(settings->name) || strchr(name, '/') || strchr(name, '%'))
                         return error_set(err, -EINVAL, "\"%s\" is no name of a network interface", name);
-                strcpy(settings->name, name);
+                TEXT_COPY(settings->name, name);
                 return 0;
         }
         if (text_starts(item, "fd=") && !parse_u64(item + strlen("fd="), &fd) && fd <= INT32_MAX) {

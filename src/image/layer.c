@@ -225,7 +225,7 @@ static int remember_times(struct unpacking *unpacking, const char *name, struct 
         if (!folder)
                 return error_memory(err);
         attributes_times(unpacking->entry, folder->times);
-        strcpy(folder->name, name);
+        memcpy(folder->name, name, strlen(name) + 1);
         unpacking->folders[unpacking->folder_count++] = folder;
         unpacking->folder_bytes += bytes;
         return 0;

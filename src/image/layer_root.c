@@ -135,7 +135,7 @@ static int open_parent(struct layer_root *root, const char *path, struct error *
         if (fd != -ENOTDIR)
                 return error_set(err, fd, "%s", first.text);
         char copy[PATH_MAX];
-        strcpy(copy, path);
+        TEXT_COPY(copy, path);
         int r = replace_whiteouts(root, copy, err);
         return r < 0 ? r : make_in_root(root->fd, path, 0755, err);
 }

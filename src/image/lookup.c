@@ -111,7 +111,7 @@ static int lookup_name(const json_t *manifests, const struct reference *wanted, 
                 if (!fits(wanted, &reference, &match->digest))
                         continue;
                 match->by_name = true;
-                strcpy(match->name, reference.text);
+                TEXT_COPY(match->name, reference.text);
                 return 0;
         }
         return -ENOENT;

@@ -138,7 +138,7 @@ int reference_parse(const char *text, struct reference *reference, struct error 
         char name[REFERENCE_NAME_MAX + REFERENCE_TAG_MAX + 80];
         if (strlen(text) >= sizeof(name))
                 return error_set(err, -EINVAL, "image name \"%.60s…\" is too long", text);
-        strcpy(name, text);
+        TEXT_COPY(name, text);
 
         char *digest = strchr(name, '@');
         if (digest) {
@@ -147,7 +147,7 @@ int reference_parse(const char *text, struct reference *reference, struct error 
                 int r = digest_parse(digest, &checked, err);
                 if (r < 0)
                         return err ? error_prefix(err, "image name \"%.160s\"", text) : r;
-                strcpy(reference->digest, checked.text);
+                TEXT_COPY(reference->digest, checked.text);
         }
 
         char *slash = strrchr(name, '/');
@@ -157,9 +157,9 @@ int reference_parse(const char *text, struct reference *reference, struct error 
                 int r = check_tag(text, tag, err);
                 if (r < 0)
                         return r;
-                strcpy(reference->tag, tag);
+                TEXT_COPY(reference->tag, tag);
         } else if (!digest) {
-                strcpy(reference->tag, "latest");
+                TEXT_COPY(reference->tag, "latest");
         }
 
         if (strlen(name) > REFERENCE_NAME_MAX)
@@ -168,7 +168,7 @@ int reference_parse(const char *text, struct reference *reference, struct error 
         int r = check_name(text, name, err);
         if (r < 0)
                 return r;
-        strcpy(reference->name, familiar(name));
+        TEXT_COPY(reference->name, familiar(name));
         if (strlen(reference->name) == DIGEST_HEX_LENGTH &&
             strspn(reference->name, "abcdef" DIGITS) == DIGEST_HEX_LENGTH)
                 return error_set(err, -EINVAL, "image name \"%.160s\" must not be 64 hex digits: that is an ID", text);

@@ -145,7 +145,7 @@ static struct instance *new_instance(struct host *host, const char *id)
         if (instance) {
                 instance->host = host;
                 instance->folder = -1;
-                strcpy(instance->id, id);
+                TEXT_COPY(instance->id, id);
         }
         return instance;
 }
@@ -291,7 +291,7 @@ static int find_prefix(int instances, const char *prefix, char id[65], struct er
         while ((entry = readdir(folder)))
                 if (instance_id_valid(entry->d_name) && text_starts(entry->d_name, prefix)) {
                         found++;
-                        strcpy(id, entry->d_name);
+                        text_copy(id, 65, entry->d_name);
                 }
         if (found > 1)
                 return error_set(err, -EEXIST, "%u instances have an id that starts with %s; give more digits", found,

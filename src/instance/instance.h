@@ -169,4 +169,4 @@ int instance_exec(struct instance *instance, const struct exec_settings *setting
 /* ---- Clean-up ---- */
 
 /* Removes all that do not run (and fit the filters); *removed are their ids, *freed the bytes. */
-int instance_prune(struct host *host, char *const *filters, char ***removed, uint64_t *freed, struct error *err);
+int instance_prune(struct host *host, char *const *filter_texts, char ***removed, uint64_t *freed, struct error *err);

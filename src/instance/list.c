@@ -68,9 +68,9 @@ static int collect(struct host *host, int instances, struct listing *listing, st
                 if (!instance_id_valid(entry->d_name) || instance_open(host, entry->d_name, &instance, NULL) < 0)
                         continue;
                 /* One that cannot be put right is shown all the same; one that is gone by now is not. */
-                if (instance_refresh(instance, NULL) == -ENOENT)
-                        instance_free(instance);
-                else if ((r = add(listing, instance, err)) < 0)
+                bool gone = instance_refresh(instance, NULL) == -ENOENT;
+                r = gone ? 0 : add(listing, instance, err);
+                if (gone || r < 0)
                         instance_free(instance);
         }
         return r;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "instance/log.h"
 #include "instance/timestamp.h"
 
@@ -44,7 +45,7 @@ static int rotate(struct log_writer *log)
                 if (n > 1)
                         snprintf(from, sizeof(from), "log.%u", n - 1);
                 else
-                        strcpy(from, "log");
+                        TEXT_COPY(from, "log");
                 if (renameat(log->folder, from, log->folder, to) < 0 && errno != ENOENT)
                         return -errno;
         }

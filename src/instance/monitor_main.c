@@ -118,7 +118,7 @@ static int isolate_state(const struct monitor *monitor)
                         return -errno;
                 if (above.stx_mnt_id != here.stx_mnt_id)
                         break;
-                strcpy(path, parent);
+                memcpy(path, parent, strlen(parent) + 1);
         }
         return syscall(SYS_mount, NULL, path, NULL, MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }

@@ -69,7 +69,7 @@ int name_resolve(int instances, const char *name, char id[65])
         target[length] = 0;
         if (!text_starts(target, "../") || !instance_id_valid(target + 3))
                 return -ENOENT;
-        strcpy(id, target + 3);
+        text_copy(id, 65, target + 3);
         return 0;
 }
 

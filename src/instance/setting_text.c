@@ -47,7 +47,7 @@ int ulimit_parse(const char *text, struct ulimit *limit, struct error *err)
         char copy[128];
         char *value = NULL, *hard = NULL;
         if (strlen(text) < sizeof(copy)) {
-                strcpy(copy, text);
+                TEXT_COPY(copy, text);
                 value = strchr(copy, '=');
         }
         if (!value)
@@ -105,17 +105,17 @@ static int copy_path(char target[SETTING_PATH_MAX], const char *start, size_t le
 
 int device_setting_parse(const char *text, struct device_setting *device, struct error *err)
 {
-        strcpy(device->access, "rwm");
+        TEXT_COPY(device->access, "rwm");
         size_t host = strcspn(text, ":");
         int r = copy_path(device->host, text, host, text, err);
         if (r < 0)
                 return r;
-        strcpy(device->container, device->host);
+        TEXT_COPY(device->container, device->host);
         if (!text[host])
                 return 0;
         const char *rest = text + host + 1;
         if (access_valid(rest)) {
-                strcpy(device->access, rest);
+                TEXT_COPY(device->access, rest);
                 return 0;
         }
         size_t inside = strcspn(rest, ":");
@@ -124,7 +124,7 @@ int device_setting_parse(const char *text, struct device_setting *device, struct
                 return r;
         if (!access_valid(rest + inside + 1))
                 return error_set(err, -EINVAL, "--device \"%s\": access is made of r, w and m", text);
-        strcpy(device->access, rest + inside + 1);
+        TEXT_COPY(device->access, rest + inside + 1);
         return 0;
 }
 
@@ -146,7 +146,7 @@ int device_rule_parse(const char *text, struct device_rule *rule, struct error *
             parse_device_number(minor, &rule->minor) < 0 || !access_valid(access))
                 return error_set(err, -EINVAL,
                                  "--device-cgroup-rule \"%s\": write \"c 1:3 rwm\" (a, b or c; * for all)", text);
-        strcpy(rule->access, access);
+        TEXT_COPY(rule->access, access);
         return 0;
 }
 

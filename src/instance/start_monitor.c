@@ -124,7 +124,7 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
                 host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty, "interactive",
                 settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
                 settings->remove, "rootless", host->rootless, "stop_signal", signal, "stop_timeout",
-                (json_int_t)(seconds * 1000), "log_files", (int)log_files, "log_size", (json_int_t)log_size, "restart",
+                (json_int_t)seconds * 1000, "log_files", (int)log_files, "log_size", (json_int_t)log_size, "restart",
                 settings->restart, "starter", (int)hello, "health", health_of(settings));
         if (!orders)
                 return error_memory(err);

@@ -33,7 +33,7 @@ int subnet_parse(const char *text, struct subnet *subnet)
         uint64_t prefix;
         if (strlen(text) >= sizeof(copy))
                 return -EINVAL;
-        strcpy(copy, text);
+        TEXT_COPY(copy, text);
         char *slash = strchr(copy, '/');
         if (!slash)
                 return -EINVAL;

@@ -47,7 +47,7 @@ static void take_text(const struct json_at *object, const char *key, char *targe
                 json_misfit(&at, "is longer than %zu characters", room - 1);
                 return;
         }
-        strcpy(target, text);
+        text_copy(target, room, text);
 }
 
 static void take_subnet(const struct json_at *object, const char *subnet_key, const char *gateway_key, int family,

@@ -213,9 +213,9 @@ static int design_bridge(struct networks *networks, const struct network_setting
                                          "\"%s\" is no name for a bridge: at most 15 letters, digits, '_', "
                                          "'.' and '-'",
                                          settings->bridge);
-                strcpy(network->bridge, settings->bridge);
+                TEXT_COPY(network->bridge, settings->bridge);
         } else if (!strcmp(settings->name, DEFAULT_NETWORK)) {
-                strcpy(network->bridge, networks->default_bridge);
+                TEXT_COPY(network->bridge, networks->default_bridge);
         } else {
                 snprintf(network->bridge, sizeof(network->bridge), "og-%08" PRIx32,
                          (uint32_t)networks_hash(networks, "bridge", settings->name, NULL));
@@ -235,7 +235,7 @@ int network_design(struct networks *networks, const struct network_settings *set
                                  settings->name);
         if (settings->mtu && (settings->mtu < 68 || settings->mtu > 65535))
                 return error_set(err, -EINVAL, "an MTU of %u is out of range: 68 to 65535", settings->mtu);
-        strcpy(made.name, settings->name);
+        TEXT_COPY(made.name, settings->name);
         if (getrandom(&id, sizeof(id), 0) != sizeof(id))
                 return error_errno(err, "choosing the network's id");
         snprintf(made.id, sizeof(made.id), "%016" PRIx64, id);

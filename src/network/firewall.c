@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "network/ruleset.h"
 
 /* nft's numbers for types (its include/datatype.h); a concatenation has six bits a part. */
@@ -220,7 +221,7 @@ static void add_network_family(struct ruleset *ruleset, const struct network *ne
 static void add_network(struct ruleset *ruleset, const struct network *network)
 {
         char bridge[IFNAMSIZ] = { 0 };
-        strcpy(bridge, network->bridge);
+        TEXT_COPY(bridge, network->bridge);
         ruleset_add_element(ruleset, &sets[BRIDGES], bridge, NULL, network->name);
         if (network->internal)
                 ruleset_add_element(ruleset, &sets[INTERNAL], bridge, NULL, network->name);

@@ -95,7 +95,7 @@ int netns_remove(struct networks *networks, const char *instance, struct error *
 int network_attach(struct networks *networks, const struct network_request *request, json_t **attachment,
                    struct error *err);
 /* Published ports go over to the earliest of the instance's other attachments that can carry them. */
-int network_detach(struct networks *networks, const char *instance, const char *network, struct error *err);
+int network_detach(struct networks *networks, const char *instance, const char *name, struct error *err);
 /* All of an instance's attachments, its leases and its namespace; nothing there is success. */
 int network_release(struct networks *networks, const char *instance, struct error *err);
 int network_rename(struct networks *networks, const char *instance, const char *const *names, struct error *err);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 /* "80" or "8000-8010". `zero` is whether 0 may be meant ("choose one"). */
 static int parse_range(const char *text, bool zero, uint16_t *first, uint32_t *count)
@@ -18,7 +19,7 @@ static int parse_range(const char *text, bool zero, uint16_t *first, uint32_t *c
         uint64_t from, to;
         if (strlen(text) >= sizeof(copy))
                 return -EINVAL;
-        strcpy(copy, text);
+        TEXT_COPY(copy, text);
         char *dash = strchr(copy, '-');
         if (dash)
                 *dash = '\0';
@@ -84,7 +85,7 @@ int published_port_parse(const char *text, struct published_port *port, struct e
         struct published_port parsed = { 0 };
         if (strlen(text) >= sizeof(copy))
                 return error_set(err, -EINVAL, "published port \"%.40s…\" is too long", text);
-        strcpy(copy, text);
+        TEXT_COPY(copy, text);
         char *protocol = strchr(copy, '/');
         if (protocol)
                 *protocol++ = '\0';

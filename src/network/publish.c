@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/test_point.h"
+#include "base/text.h"
 #include "network/bridge.h"
 #include "network/conntrack.h"
 #include "network/link.h"
@@ -77,7 +78,7 @@ static int fit_port(const struct network *network, struct published_port *port, 
                                  "`onggi network create --ipv6 NAME` and use it with --network NAME",
                                  published_port_format(port, text), network->name);
         if (!port->host_address[0])
-                strcpy(port->host_address, "0.0.0.0");
+                TEXT_COPY(port->host_address, "0.0.0.0");
         return 0;
 }
 

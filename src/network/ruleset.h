@@ -39,7 +39,7 @@ struct chain_spec {
         uint32_t hook;
         int32_t priority;
 };
-void ruleset_add_chain(struct ruleset *ruleset, const struct chain_spec *chain);
+void ruleset_add_chain(struct ruleset *ruleset, const struct chain_spec *spec);
 void ruleset_flush_chain(struct ruleset *ruleset, const char *chain);
 
 /*
@@ -52,7 +52,7 @@ struct set_spec {
         uint32_t data_type, data_size;
         bool host_order; /* the key is not in network byte order: an interface's name */
 };
-void ruleset_add_set(struct ruleset *ruleset, const struct set_spec *set);
+void ruleset_add_set(struct ruleset *ruleset, const struct set_spec *spec);
 void ruleset_flush_set(struct ruleset *ruleset, const char *set);
 /* `comment` is seen in `nft list`; may be NULL. An element that is there already makes the batch fail with -EEXIST. */
 void ruleset_add_element(struct ruleset *ruleset, const struct set_spec *set, const void *key, const void *data,

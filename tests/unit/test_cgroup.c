@@ -30,7 +30,7 @@ static int set_up(void **state)
 {
         struct host *host = calloc(1, sizeof(*host));
         assert_non_null(host);
-        strcpy(host->root, "/tmp/onggi-cgroup-XXXXXX");
+        TEXT_COPY(host->root, "/tmp/onggi-cgroup-XXXXXX");
         assert_non_null(mkdtemp(host->root));
         *state = host;
         return 0;

@@ -202,8 +202,8 @@ static const char *const accepted[] = {
         "{\"ociVersion\":\"1.3.0\",\"unknown\":{\"member\":1}}",
         "{\"process\":null}",
         "{\"process\":{\"rlimits\":[{\"type\":\"RLIMIT_AS\",\"hard\":18446744073709551615.0,\"soft\":-1}]}}",
-        "{\"process\":{\"scheduler\":{\"policy\":\"SCHED_FIFO\",\"priority\":5,"
-        "\"flags\":[\"SCHED_FLAG_RESET_ON_FORK\"]}}}",
+        ("{\"process\":{\"scheduler\":{\"policy\":\"SCHED_FIFO\",\"priority\":5,"
+         "\"flags\":[\"SCHED_FLAG_RESET_ON_FORK\"]}}}"),
         "{\"process\":{\"execCPUAffinity\":{\"initial\":\"0-1,3\",\"final\":\"\"}}}",
         "{\"linux\":{\"timeOffsets\":{\"monotonic\":{\"secs\":-5,\"nanosecs\":7}}}}",
         "{\"linux\":{\"sysctl\":{\"net.ipv4.conf.eth0/1.forwarding\":\"1\",\"kernel/shm_rmid_forced\":\"1\"}}}",

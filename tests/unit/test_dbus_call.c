@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 static const struct dbus_method method = { "org.example", "/org/example", "org.example.Thing", "Do" };
 
@@ -29,11 +30,11 @@ struct peer {
 
 static void peer_listen(struct peer *peer)
 {
-        strcpy(peer->folder, "/tmp/onggi-dbus-XXXXXX");
+        TEXT_COPY(peer->folder, "/tmp/onggi-dbus-XXXXXX");
         assert_non_null(mkdtemp(peer->folder));
         snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->folder);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        strcpy(address.sun_path, peer->path);
+        TEXT_COPY(address.sun_path, peer->path);
         peer->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(bind(peer->listening, (struct sockaddr *)&address, sizeof(address)), 0);
         assert_int_equal(listen(peer->listening, 1), 0);
@@ -60,7 +61,7 @@ static void peer_answer(struct peer *peer, const char *greeting, const struct te
         snprintf(user, sizeof(user), "%u", (unsigned)geteuid());
         for (const char *digit = user; *digit; digit++)
                 sprintf(expected + strlen(expected), "%02x", (unsigned)*digit);
-        strcat(expected, "\r\n");
+        snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "\r\n");
         if (read(fd, &zero, 1) != 1 || zero)
                 _exit(1);
         read_line(fd, expected);

@@ -30,7 +30,7 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->path, "/tmp/onggi-events-XXXXXX");
+        TEXT_COPY(fixture->path, "/tmp/onggi-events-XXXXXX");
         assert_non_null(mkdtemp(fixture->path));
         fixture->host.state = fixture->path;
         *state = fixture;

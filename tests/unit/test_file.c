@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 struct folder {
         char path[64];
@@ -23,7 +24,7 @@ struct folder {
 static int make_folder(void **state)
 {
         struct folder *folder = calloc(1, sizeof(*folder));
-        strcpy(folder->path, "/tmp/onggi-test-file-XXXXXX");
+        TEXT_COPY(folder->path, "/tmp/onggi-test-file-XXXXXX");
         if (!mkdtemp(folder->path))
                 return -1;
         folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -32,7 +32,7 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->path, "/tmp/onggi-id-map-XXXXXX");
+        TEXT_COPY(fixture->path, "/tmp/onggi-id-map-XXXXXX");
         assert_non_null(mkdtemp(fixture->path));
         fixture->instances = instances_open(fixture->path, NULL);
         assert_true(fixture->instances >= 0);

@@ -28,7 +28,7 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->path, "/tmp/onggi-log-XXXXXX");
+        TEXT_COPY(fixture->path, "/tmp/onggi-log-XXXXXX");
         assert_non_null(mkdtemp(fixture->path));
         fixture->instance.folder = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         fixture->log.fd = -1;

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "image/unpacked.h"
 
 struct place {
@@ -23,7 +24,7 @@ struct place {
 static int make_place(void **state)
 {
         struct place *place = calloc(1, sizeof(*place));
-        strcpy(place->path, "/tmp/onggi-test-layer-XXXXXX");
+        TEXT_COPY(place->path, "/tmp/onggi-test-layer-XXXXXX");
         if (!place || !mkdtemp(place->path))
                 return -1;
         *state = place;

@@ -14,7 +14,7 @@
 static void add(struct mount_options *options, const char *words)
 {
         char copy[256];
-        strcpy(copy, words);
+        TEXT_COPY(copy, words);
         for (char *rest = copy, *word; (word = strsep(&rest, ","));)
                 assert_int_equal(mount_options_add(options, word, NULL), 0);
 }

@@ -43,7 +43,7 @@ static void put(const char *folder_path, const char *name, const char *text)
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->root, "/tmp/onggi-overlay-XXXXXX");
+        TEXT_COPY(fixture->root, "/tmp/onggi-overlay-XXXXXX");
         assert_non_null(mkdtemp(fixture->root));
         fixture->layers[0] = folder(fixture, "low,er");
         fixture->layers[1] = folder(fixture, "hi:gher");

@@ -71,7 +71,7 @@ static void test_malformed_names_are_refused(void **state)
                 "a_",
                 "a b",
                 "a\n",
-                "@" DIGEST,
+                ("@" DIGEST),
                 "a@",
                 "a@sha256:1",
                 "a@md5:x",
@@ -85,7 +85,7 @@ static void test_malformed_names_are_refused(void **state)
                 "a/../b",
                 "\xc3\xa9",
                 ":tag",
-                "a@" DIGEST "@" DIGEST,
+                ("a@" DIGEST "@" DIGEST),
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
                 "docker.io/library/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         };

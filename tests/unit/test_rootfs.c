@@ -49,7 +49,7 @@ struct bundle {
 static int make_bundle(void **state)
 {
         struct bundle *bundle = calloc(1, sizeof(*bundle));
-        strcpy(bundle->path, "/tmp/onggi-test-rootfs-XXXXXX");
+        TEXT_COPY(bundle->path, "/tmp/onggi-test-rootfs-XXXXXX");
         if (!mkdtemp(bundle->path))
                 return -1;
         bundle->fd = open(bundle->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -33,7 +33,7 @@ struct folder {
 static int make_folder(void **state)
 {
         struct folder *folder = calloc(1, sizeof(*folder));
-        strcpy(folder->path, "/tmp/onggi-test-seccomp-XXXXXX");
+        TEXT_COPY(folder->path, "/tmp/onggi-test-seccomp-XXXXXX");
         if (!mkdtemp(folder->path))
                 return -1;
         folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -392,7 +392,7 @@ static size_t files_in(const struct folder *folder, char *name)
                         continue;
                 count++;
                 if (name)
-                        strcpy(name, entry->d_name);
+                        text_copy(name, 256, entry->d_name);
         }
         closedir(dir);
         return count;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "instance/user_lookup.h"
 
 struct fixture {
@@ -31,7 +32,7 @@ static void put(int root, const char *name, const char *text)
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->path, "/tmp/onggi-users-XXXXXX");
+        TEXT_COPY(fixture->path, "/tmp/onggi-users-XXXXXX");
         assert_non_null(mkdtemp(fixture->path));
         fixture->root = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         mkdirat(fixture->root, "etc", 0755);

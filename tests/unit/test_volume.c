@@ -29,7 +29,7 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
-        strcpy(fixture->path, "/tmp/onggi-volume-XXXXXX");
+        TEXT_COPY(fixture->path, "/tmp/onggi-volume-XXXXXX");
         assert_non_null(mkdtemp(fixture->path));
         fixture->host.root = fixture->host.state = fixture->path;
         *state = fixture;
@@ -65,7 +65,8 @@ static const char *names(struct fixture *fixture, char *const *filters, char tex
         text[0] = 0;
         assert_int_equal(volume_list(&fixture->host, filters, &list, NULL), 0);
         json_array_foreach(list, i, volume)
-                strcat(strcat(text, json_string_value(json_object_get(volume, "Name"))), " ");
+                snprintf(text + strlen(text), 256 - strlen(text), "%s ",
+                         json_string_value(json_object_get(volume, "Name")));
         json_decref(list);
         return text;
 }
