@@ -11,7 +11,7 @@ test="$demo libcmocka-dev python3-pytest python3-pytest-xdist skopeo uidmap pass
       podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq zstd
       qemu-system-x86 linux-image-cloud-amd64 acpica-tools erofs-utils e2fsprogs"
 bench="$demo crun runc podman time util-linux nftables iproute2 lz4 qemu-system-x86 linux-image-cloud-amd64"
-lint="clang-format clang-tidy"
+lint="clang-format clang-tidy jq shellcheck"
 fuzz="clang libclang-rt-14-dev"
 
 wanted=
