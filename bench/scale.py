@@ -13,7 +13,7 @@ from common import Goal, Stopwatch, bench_bundle, bundles, leaks, number, progra
 from support.vault import Vault
 
 TRUE = ("run", "--rm", "--network", "none", "onggi/base", "true")
-OWN = ("onggi-monitor", "onggi-runtime", "onggi-init", "onggi-finish", "onggi")
+OWN = ("onggi-monitor", "onggi-runtime", "onggi-reaper", "onggi-finish", "onggi")
 
 
 def pss(pid):

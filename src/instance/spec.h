@@ -27,7 +27,7 @@ struct spec_input {
         const char *root; /* where the monitor attaches the root file system */
         const char *hostname;
         const char *files;             /* folder of hosts, hostname, resolv.conf; NULL: the image's own are used */
-        const char *init;              /* path of onggi-init, NULL without --init */
+        const char *init;              /* path of onggi-reaper, NULL without --init */
         const char *network_namespace; /* path; "": a new one of its own; NULL: the host's */
         pid_t pid_of, ipc_of;          /* first processes of instances whose namespaces are shared, 0: none */
         const char *shm;               /* folder that is /dev/shm, NULL: a tmpfs of its own */

@@ -139,7 +139,7 @@ static int prepare(struct start *start, struct error *err)
         if (!start->run_path || !start->root_path || !start->files)
                 return error_memory(err);
         int r = instance_settings_of(instance, &start->settings, err);
-        if (!r && start->settings.init && !(start->init = text_format("%s/onggi-init", start->host->libexec)))
+        if (!r && start->settings.init && !(start->init = text_format("%s/onggi-reaper", start->host->libexec)))
                 r = error_memory(err);
         if (!r)
                 r = read_ids(start, err);

@@ -34,7 +34,7 @@ def fixture_host(onggi, installed):
 
 
 def test_an_installed_onggi_uses_its_own_programs(host, installed):
-    assert host.ok("run", "--rm", "--init", BASE, "cat", "/proc/1/comm") == "onggi-init"
+    assert host.ok("run", "--rm", "--init", BASE, "cat", "/proc/1/comm") == "onggi-reaper"
     host.ok("run", "-d", "--name", "one", BASE, "sleep", "1000")
     monitor, = [pid for pid, line in leaks.descendants().items() if "onggi-monitor" in line]
     assert Path(os.readlink(f"/proc/{monitor}/exe")).is_relative_to(installed)

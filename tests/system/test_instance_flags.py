@@ -77,7 +77,7 @@ SEEN = [
     ("--add-host db:192.0.2.9", "grep db /etc/hosts", "192.0.2.9 db"),
     ("--userns 0:200000:1000", "cat /proc/self/uid_map /proc/self/gid_map", "0 200000 1000 0 200000 1000"),
     ("--env A=1 -e B=x=y", "echo $A $B", "1 x=y"),
-    ("--init", "cat /proc/1/comm", "onggi-init"),
+    ("--init", "cat /proc/1/comm", "onggi-reaper"),
     ("--ipc none", "test -e /dev/shm || echo none", "none"),
 ]
 

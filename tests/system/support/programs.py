@@ -9,7 +9,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[3]
 PLACES = {"onggi": "src/cli/onggi", "onggi-runtime": "src/container/onggi-runtime",
           "onggi-monitor": "src/instance/onggi-monitor", "onggi-finish": "src/instance/onggi-finish",
-          "onggi-init": "src/instance/onggi-init", "onggi-image": "src/image/onggi-image",
+          "onggi-reaper": "src/instance/onggi-reaper", "onggi-image": "src/image/onggi-image",
           "onggi-vmm": "src/hosted/onggi-vmm"}
 
 

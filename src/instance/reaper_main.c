@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * onggi-init -- PROGRAM [ARGUMENT…]: process 1 of an instance with --init. Starts the program, passes on every signal
+ * onggi-reaper -- PROGRAM [ARGUMENT…]: process 1 of an instance with --init. Starts the program, passes on every signal
  * that it gets, reaps whatever becomes its child, and ends as the program ended. Static, libc only.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@ static pid_t start(char **arguments, const sigset_t *before)
         sigprocmask(SIG_SETMASK, before, NULL);
         execvp(arguments[0], arguments);
         int failure = errno;
-        dprintf(STDERR_FILENO, "onggi-init: cannot execute %s: %s\n", arguments[0], strerror(failure));
+        dprintf(STDERR_FILENO, "onggi-reaper: cannot execute %s: %s\n", arguments[0], strerror(failure));
         _exit(failure == ENOENT ? 127 : 126);
 }
 
@@ -44,7 +44,7 @@ static int reap(pid_t program, int *code)
 int main(int argc, char **argv)
 {
         if (argc < 3 || strcmp(argv[1], "--")) {
-                dprintf(STDERR_FILENO, "usage: onggi-init -- PROGRAM [ARGUMENT...]\n");
+                dprintf(STDERR_FILENO, "usage: onggi-reaper -- PROGRAM [ARGUMENT...]\n");
                 return 125;
         }
         sigset_t all, before;
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
         sigprocmask(SIG_SETMASK, &all, &before);
         pid_t program = start(argv + 2, &before);
         if (program < 0) {
-                dprintf(STDERR_FILENO, "onggi-init: cannot start a process: %s\n", strerror(errno));
+                dprintf(STDERR_FILENO, "onggi-reaper: cannot start a process: %s\n", strerror(errno));
                 return 126;
         }
         for (;;) {
