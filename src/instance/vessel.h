@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A vessel: what an instance runs in, `--isolation`. One entry of a table each; what differs between them stands there,
+ * and nothing else asks which one it has.
+ *
+ * A vessel is an OCI runtime first of all: onggi-runtime for containers, onggi-runtime-vm for virtual machines. Both are
+ * called alike and with the same bundle. A virtual machine's bundle says more in annotations (all values are strings):
+ *
+ *     org.onggi.vm.engine    what runs its instructions: "kvm"
+ *     org.onggi.vm.kernel    --kernel as it was given: a file, or a version of the kernel cache; missing: the newest there
+ *     org.onggi.vm.memory    bytes of guest memory
+ *     org.onggi.vm.cpus      number of virtual CPUs; what of their time it may use is in linux.resources as for containers
+ *     org.onggi.vm.image     a read-only EROFS file: the image's layers
+ *     org.onggi.vm.disk      a file with ext4: what the instance writes, on top of the image; kept from start to start
+ *     org.onggi.vm.reason    a path; whoever sees the machine end otherwise than by its program's exit writes the reason
+ *                            there, one line for people: "the guest's kernel panicked: …"
+ *     org.onggi.onggi-root   the folder of images, kernels and instances (`onggi --root`)
+ *
+ * Without `image` the bundle's root folder is the whole root file system, as engines other than onggi have it.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "instance/instance.h"
+
+struct start;
+
+#define VM_ANNOTATION         "org.onggi.vm."
+#define VM_ANNOTATION_ENGINE  VM_ANNOTATION "engine"
+#define VM_ANNOTATION_KERNEL  VM_ANNOTATION "kernel"
+#define VM_ANNOTATION_MEMORY  VM_ANNOTATION "memory"
+#define VM_ANNOTATION_CPUS    VM_ANNOTATION "cpus"
+#define VM_ANNOTATION_IMAGE   VM_ANNOTATION "image"
+#define VM_ANNOTATION_DISK    VM_ANNOTATION "disk"
+#define VM_ANNOTATION_REASON  VM_ANNOTATION "reason"
+#define ONGGI_ANNOTATION_ROOT "org.onggi.onggi-root"
+
+/* In the run folder: what VM_ANNOTATION_REASON leads to. */
+#define VESSEL_REASON_FILE "reason"
+
+struct vessel {
+        const char *name;       /* as --isolation has it */
+        const char *runtime;    /* its OCI runtime */
+        const char *containers; /* what that runtime keeps: its --root, below <state> */
+        const char *written; /* in the instance's folder: a folder or file that grows with what the instance writes */
+        /*
+         * The process that stands for the instance's program, which is out of the host's sight: signals for the program
+         * go through the runtime. NULL: that process is the program.
+         */
+        const char *guardian;
+
+        /* Whether these settings fit together; asks nothing of the host. */
+        int (*check)(const struct instance_settings *settings, struct error *err);
+        /* Whether this host can run it, in milliseconds and before anything is made. *engine: a static string, or NULL. */
+        int (*ready)(const struct host *host, const struct instance_settings *settings, const char **engine,
+                     struct error *err);
+        /* Makes start->root, a detached mount in which users and the image's files are found, and what else it needs. */
+        int (*root)(struct start *start, struct error *err);
+        /* Adds to the bundle's configuration. */
+        int (*describe)(const struct start *start, json_t *spec, struct error *err);
+        /* A descriptor of the running instance's root folder, to find users in. */
+        int (*open_root)(const struct instance *instance, struct error *err);
+        /* Whether a running instance can go from its present limits to those of `settings`. */
+        int (*check_update)(const struct instance *instance, const struct instance_settings *settings,
+                            struct error *err);
+        /* instance_top(). */
+        int (*top)(struct instance *instance, char *const *arguments, char ***lines, struct error *err);
+};
+
+/* NULL-terminated. The first is the default. */
+extern const struct vessel *const vessels[];
+
+/* By --isolation (NULL: the default); NULL where there is none of that name. */
+const struct vessel *vessel_find(const char *name);
+const struct vessel *vessel_of(const struct instance *instance);
+/* The path of its runtime; the caller's. -ENOENT where it is not installed. */
+int vessel_runtime(const struct vessel *vessel, const struct host *host, char **path, struct error *err);
+
+/* Bytes on disk of what the instance has written. */
+uint64_t instance_written(const struct instance *instance);
