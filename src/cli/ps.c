@@ -34,6 +34,8 @@ static int ps(struct call *call, void *target, struct error *err)
                 { "Command", NULL, SHORTEN_TEXT, false },
                 { "RunningFor", "CREATED", SHORTEN_NOT, false },
                 { "Status", NULL, SHORTEN_NOT, false },
+                { "Isolation", NULL, SHORTEN_NOT, false },
+                { "Engine", NULL, SHORTEN_NOT, false },
                 { "Ports", NULL, SHORTEN_NOT, false },
                 { "Names", NULL, SHORTEN_NOT, false },
                 { "Size", NULL, SHORTEN_NOT, !options->size },

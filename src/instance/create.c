@@ -20,6 +20,7 @@
 #include "instance/spec.h"
 #include "instance/start.h"
 #include "instance/timestamp.h"
+#include "instance/vessel.h"
 #include "instance/volume.h"
 
 /* What is known while an instance is made; everything here is undone by creation_abandon(). */
@@ -305,9 +306,15 @@ int instance_create_locked(struct host *host, const struct instance_settings *se
                            struct instance **instance, int *lock, struct error *err)
 {
         struct creation creation = { .host = host, .instances = -1, .lock = -1, .transient = transient };
+        const char *engine;
         int r = take_settings(settings, &creation.settings, err);
         if (r < 0)
                 return r;
+        r = vessel_find(creation.settings.isolation)->ready(host, &creation.settings, &engine, err);
+        if (r < 0) {
+                creation_close(&creation);
+                return r;
+        }
         r = check_userns(host, creation.settings.userns, err);
         if (!r)
                 r = take_volumes_from(&creation, settings->volumes_from, err);

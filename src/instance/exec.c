@@ -53,20 +53,6 @@ struct execution {
 
 static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 
-/* Of its first process, which still lives after the folder is open: so the number was not another's meanwhile. */
-static int open_root_folder(const struct instance *instance)
-{
-        pid_t pid = (pid_t)json_integer_value(json_object_get(instance->run, "pid"));
-        uint64_t start = (uint64_t)json_integer_value(json_object_get(instance->run, "pid_start"));
-        char path[48];
-        snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
-        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (root < 0)
-                return -errno;
-        _cleanup_close_ int process = start ? process_open(pid, start) : -ESRCH;
-        return process < 0 ? process : TAKE_FD(root);
-}
-
 static int describe_process(struct execution *execution, json_t **process, struct error *err)
 {
         const struct exec_settings *exec = execution->settings;
@@ -89,11 +75,11 @@ static int describe_process(struct execution *execution, json_t **process, struc
         if (exec->privileged)
                 settings.privileged = true;
 
-        _cleanup_close_ int root = open_root_folder(instance);
+        _cleanup_close_ int root = r < 0 ? r : vessel_of(instance)->open_root(instance, err);
         struct identity identity = { 0 };
         _cleanup_free_ char *hostname = instance_hostname(instance, &settings);
         if (!r && root < 0)
-                r = error_code(err, root, "cannot open the root folder of instance %s", instance->name);
+                r = root;
         if (!r && !hostname)
                 r = error_memory(err);
         if (!r)
@@ -171,16 +157,22 @@ static int spawn(struct execution *execution, struct error *err)
 {
         const struct exec_settings *exec = execution->settings;
         const struct host *host = execution->instance->host;
-        _cleanup_free_ char *root = text_format("%s/runtime", host->state);
+        const struct vessel *vessel = vessel_of(execution->instance);
+        char *program;
+        int r = vessel_runtime(vessel, host, &program, err);
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *runtime = program;
+        _cleanup_free_ char *root = text_format("%s/%s", host->state, vessel->containers);
         char process[48], log[48], console[80];
         snprintf(process, sizeof(process), "/proc/%d/fd/%d", (int)getpid(), execution->process);
         snprintf(log, sizeof(log), "/proc/%d/fd/%d", (int)getpid(), execution->log);
         snprintf(console, sizeof(console), "/proc/%d/fd/%d/%s", (int)getpid(), execution->run_folder,
                  execution->console_name);
-        char *argv[18] = { host->runtime, "--root",     root,
-                           "--log",       log,          "--log-format",
-                           "json",        "--rootless", host->rootless ? "true" : "false",
-                           "exec",        "--process",  process };
+        char *argv[18] = { runtime, "--root",     root,
+                           "--log", log,          "--log-format",
+                           "json",  "--rootless", host->rootless ? "true" : "false",
+                           "exec",  "--process",  process };
         int n = 12;
         if (exec->detach)
                 argv[n++] = "--detach";
@@ -200,14 +192,14 @@ static int spawn(struct execution *execution, struct error *err)
                 standard[0] = exec->interactive ? -1 : null;
                 standard[1] = -1;
         }
-        int r = process_spawn(argv, standard, &execution->pid, err);
+        r = process_spawn(argv, standard, &execution->pid, err);
         if (r < 0)
                 return r;
         execution->child = (int)syscall(SYS_pidfd_open, execution->pid, 0);
         return execution->child < 0 ? error_errno(err, "cannot watch the runtime") : 0;
 }
 
-#define OWN_WORDS "onggi-runtime: "
+#define OWN_WORDS "onggi-runtime"
 
 /* The runtime tells its own failures on standard error as well as in its log; we tell them ourselves. So what begins
  * as its words do waits. */

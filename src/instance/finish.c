@@ -57,12 +57,16 @@ static bool ended_well(int run_folder)
 
 static int delete_container(const struct host *host, const char *id, struct error *err)
 {
-        _cleanup_free_ char *path = text_format("%s/runtime/%s", host->state, id);
-        if (!path)
-                return error_memory(err);
-        if (access(path, F_OK) < 0)
-                return 0;
-        return runtime_call(host, (char *const[]){ "delete", "--force", (char *)id, NULL }, err);
+        int r = 0;
+        for (const struct vessel *const *vessel = vessels; !r && *vessel; vessel++) {
+                _cleanup_free_ char *path = text_format("%s/%s/%s", host->state, (*vessel)->containers, id);
+                if (!path)
+                        return error_memory(err);
+                if (!access(path, F_OK))
+                        r = vessel_runtime_call(host, *vessel, (char *const[]){ "delete", "--force", (char *)id, NULL },
+                                                err);
+        }
+        return r;
 }
 
 static int end_container(struct instance *instance, struct error *err)
@@ -99,8 +103,8 @@ static void take_member(json_t *state, const json_t *run, const char *key)
 
 bool instance_take_end(struct instance *instance, const json_t *run)
 {
-        static const char *const members[] = { "started", "finished", "exit_code",    "oom_killed",
-                                               "stopped", "error",    "restart_count" };
+        static const char *const members[] = { "started", "finished", "exit_code",     "oom_killed", "stopped",
+                                               "error",   "reason",   "restart_count", "engine" };
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
                 take_member(instance->state, run, members[i]);
         bool ended = text_equal(json_string_value(json_object_get(run, "status")), "exited");

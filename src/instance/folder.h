@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "instance/instance.h"
+#include "instance/vessel.h"
 
 /* Descriptor of <state>/instances/<id>; -ENOENT where it has not been started. */
 int run_folder_open(const struct host *host, const char *id);
@@ -66,11 +67,18 @@ int instance_settings_of(const struct instance *instance, struct instance_settin
 /* The name it calls itself by, or will when it is started; the caller's, NULL without memory. */
 char *instance_hostname(const struct instance *instance, const struct instance_settings *settings);
 
-/* Runs `onggi-runtime --root <state>/runtime <arguments…>` and waits; its message becomes the error's.
- * NULL-terminated. */
-int runtime_call(const struct host *host, char *const *arguments, struct error *err);
+/* Its image's layers, bottom first; the caller's. */
+int instance_layers(const struct instance *instance, char ***layers, struct error *err);
+
+/* Runs a verb of the instance's OCI runtime, NULL-terminated, and waits; its message becomes the error's. */
+int runtime_call(const struct instance *instance, char *const *arguments, struct error *err);
+/* The same of any vessel's, for what has no instance any more. */
+int vessel_runtime_call(const struct host *host, const struct vessel *vessel, char *const *arguments,
+                        struct error *err);
 /* Runs a program and returns what it wrote on standard output (the caller's), at most 4 MiB; its first error line is
  * the reason where it fails. */
 int program_read(char *const argv[], char **output, struct error *err);
 /* As runtime_call(), and what it wrote on standard output parsed as JSON. */
-int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err);
+int runtime_read(const struct instance *instance, char *const *arguments, json_t **value, struct error *err);
+/* … or as it is; the caller's. */
+int runtime_text(const struct instance *instance, char *const *arguments, char **text, struct error *err);

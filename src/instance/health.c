@@ -157,13 +157,12 @@ static void arrange(const void *context)
 
 static pid_t spawn_check(struct monitor *monitor, int output)
 {
-        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state);
         _cleanup_free_ char *process = text_format("%s/health.json", monitor->run_path);
         _cleanup_free_ char *number = text_format("%s/health.pid", monitor->run_path);
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         char *argv[] = { (char *)monitor->runtime,
                          "--root",
-                         root,
+                         (char *)monitor->containers,
                          "--rootless",
                          monitor->rootless ? "true" : "false",
                          "exec",
@@ -173,7 +172,7 @@ static pid_t spawn_check(struct monitor *monitor, int output)
                          number,
                          (char *)monitor->id,
                          NULL };
-        if (!root || !process || !number || null < 0)
+        if (!process || !number || null < 0)
                 return -ENOMEM;
         unlinkat(monitor->run_folder, "health.pid", 0);
         const int standard[] = { null, output };

@@ -60,8 +60,8 @@ static char **program_folders(void)
         if (!slash)
                 return folders;
         *slash = 0;
-        static const char *const beside[] = { "../libexec/onggi", "",        "../instance", "../container",
-                                              "../image",         "../sbin", "../../bin" };
+        static const char *const beside[] = { "../libexec/onggi", "",         "../instance", "../container",
+                                              "../runtime_vm",    "../image", "../sbin",     "../../bin" };
         for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
                 if (list_printf(&folders, "%s/%s", self, beside[i]) < 0)
                         break;
@@ -70,7 +70,7 @@ static char **program_folders(void)
 
 static int find_programs(struct host *host, struct error *err)
 {
-        _cleanup_list_ char **folders = program_folders();
+        char **folders = host->programs = program_folders();
         _cleanup_free_ char *monitor = find_program(folders, "onggi-monitor");
         if (!monitor)
                 return error_set(err, -ENOENT,
@@ -85,6 +85,12 @@ static int find_programs(struct host *host, struct error *err)
         return host->libexec ? 0 : error_memory(err);
 }
 
+char *host_program(const struct host *host, const char *name)
+{
+        /* Found already, or given. */
+        return text_equal(name, "onggi-runtime") ? strdup(host->runtime) : find_program(host->programs, name);
+}
+
 void host_close(struct host *host)
 {
         if (!host)
@@ -93,6 +99,7 @@ void host_close(struct host *host)
         free(host->state);
         free(host->libexec);
         free(host->runtime);
+        list_free(host->programs);
         free(host);
 }
 

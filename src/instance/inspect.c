@@ -8,13 +8,13 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "instance/disk_usage.h"
 #include "instance/folder.h"
 #include "instance/inspect.h"
 #include "instance/instance.h"
 #include "instance/mount_setting.h"
 #include "instance/network_setting.h"
 #include "instance/spec.h"
+#include "instance/vessel.h"
 
 #define NEVER "0001-01-01T00:00:00Z" /* how docker writes no time */
 
@@ -98,6 +98,15 @@ static json_t *config_of(const struct instance *instance, const struct instance_
         if (check)
                 json_object_set_new(config, "Healthcheck", check);
         return config;
+}
+
+static json_t *vessel_object(const struct instance *instance, const struct instance_settings *settings)
+{
+        const struct vessel *vessel = vessel_of(instance);
+        json_t *object = json_pack("{s:s, s:s}", "Isolation", vessel->name, "Engine", instance_engine(instance));
+        if (object && vessel->show)
+                vessel->show(settings, object);
+        return object;
 }
 
 static json_t *bindings_of(const json_t *ports)
@@ -229,14 +238,14 @@ static json_t *whole(struct instance *instance, const struct instance_settings *
         _cleanup_free_ char *run = text_format("%s/instances/%s", instance->host->state, instance->id);
         const json_t *now = instance->run ? instance->run : instance->state;
         json_t *object =
-                json_pack("{s:s, s:O, s:s, s:o, s:o, s:s, s:s*, s:I, s:s, s:o, s:o, s:o, s:o}", "Id", instance->id,
+                json_pack("{s:s, s:O, s:s, s:o, s:o, s:s, s:s*, s:I, s:s, s:o, s:o, s:o, s:o, s:o}", "Id", instance->id,
                           "Created", json_object_get(instance->config, "created"), "Path", path, "Args",
                           spec_strings((const char *const *)(*path ? arguments + 1 : arguments)), "State",
                           state_of(instance), "Image", text_of(json_object_get(instance->config, "image"), "id", ""),
                           "Name", name, "RestartCount", json_integer_value(json_object_get(now, "restart_count")),
                           "Driver", "overlay", "HostConfig", inspect_host_config(settings), "Config",
                           config_of(instance, settings), "Mounts", mounts_of(instance, settings), "NetworkSettings",
-                          networks_of(instance, attachments, ports));
+                          networks_of(instance, attachments, ports), "Vessel", vessel_object(instance, settings));
         json_decref(ports);
         const struct {
                 const char *key, *folder, *file;
@@ -259,6 +268,6 @@ int instance_inspect(struct instance *instance, bool size, json_t **object, stru
         *object = whole(instance, &settings);
         instance_settings_free(&settings);
         if (*object && size)
-                json_object_set_new(*object, "SizeRw", json_integer((json_int_t)disk_usage(instance->folder, "upper")));
+                json_object_set_new(*object, "SizeRw", json_integer((json_int_t)instance_written(instance)));
         return *object ? 0 : error_memory(err);
 }

@@ -98,6 +98,8 @@ static int read_state(struct instance *instance, struct error *err)
         json_get_string(&root, "started", &text);
         json_get_string(&root, "finished", &text);
         json_get_string(&root, "error", &text);
+        json_get_string(&root, "reason", &text);
+        json_get_string(&root, "engine", &text);
         json_get_bool(&root, "oom_killed", &flag);
         json_get_bool(&root, "stopped", &flag);
         json_get_bool(&root, "transient", &flag);
@@ -321,6 +323,14 @@ int instance_find(struct host *host, const char *name, struct instance **instanc
         if (r == -ENOENT)
                 return error_set(err, -ENOENT, "no instance is named \"%s\"; `onggi ps --all` lists them", name);
         return r;
+}
+
+int instance_layers(const struct instance *instance, char ***layers, struct error *err)
+{
+        struct json_reader reader = { .document = "config.json", .err = err };
+        struct json_at root = json_root(&reader, instance->config);
+        json_get_strings(&root, "layers", layers);
+        return json_failed(&root);
 }
 
 int instance_settings_of(const struct instance *instance, struct instance_settings *settings, struct error *err)

@@ -29,6 +29,7 @@ struct host {
         char *root;    /* durable state */
         char *state;   /* until reboot */
         char *libexec; /* folder of onggi-monitor and onggi-image */
+        char **programs; /* folders in which the other programs are */
         char *runtime; /* path of onggi-runtime */
         bool rootless; /* an ordinary user: inside a user namespace of its own */
 };
@@ -41,6 +42,8 @@ struct host {
  */
 int host_open(const char *root, const char *state, struct host **host, struct error *err);
 void host_close(struct host *host);
+/* The path of a program of ours; the caller's, NULL where it is not there (or there is no memory). */
+char *host_program(const struct host *host, const char *name);
 
 enum instance_status {
         INSTANCE_CREATED,

@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "instance/disk_usage.h"
 #include "instance/folder.h"
 #include "instance/instance.h"
 #include "instance/mount_setting.h"
@@ -16,6 +15,7 @@
 #include "instance/network_setting.h"
 #include "instance/port_filter.h"
 #include "instance/setting_text.h"
+#include "instance/vessel.h"
 
 void instance_list_free(struct instance **list, size_t count)
 {
@@ -385,7 +385,7 @@ int instance_prune(struct host *host, char *const *filter_texts, char ***removed
         for (size_t i = 0; !r && i < count; i++) {
                 if (list[i]->run)
                         continue;
-                uint64_t size = disk_usage(list[i]->folder, "upper");
+                uint64_t size = instance_written(list[i]);
                 r = instance_remove(list[i], false, false, err);
                 if (r == -EBUSY)
                         r = 0; /* started meanwhile */

@@ -60,7 +60,9 @@ struct health {
 struct monitor {
         /* what it is to do: monitor.json; strings borrow from `settings` */
         json_t *settings;
-        const char *id, *name, *image, *runtime, *root, *state, *finish, *cgroup;
+        const char *id, *name, *image, *runtime, *containers, *root, *state, *finish, *cgroup;
+        const char *guardian; /* vessel.h; NULL: the first process is the program */
+        const char *engine;   /* NULL: the processor itself */
         bool tty, interactive, rootless, keeps_log, removes; /* removes: nobody asks how it ended, --rm */
         int stop_signal;
         int64_t stop_timeout; /* ms */
@@ -90,15 +92,19 @@ struct monitor {
         bool stopped_by_user; /* and not by a signal to us, as at a shutdown */
         int64_t restart_count;
         struct restart_history history;
-        char error_text[1024];
+        char error_text[1024], reason[128]; /* reason: in short, for lists */
         struct health health;
 };
 
 /* ---- monitor_container.c ---- */
 /* Runs the container. On failure *exit_code is as of exit_code.h. */
 int container_run(struct monitor *monitor, int *exit_code, struct error *err);
-/* Runs `onggi-runtime <verb> …` to its end. */
+/* Runs the runtime's `<verb> …` to its end. */
 int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err);
+/* Sends a signal to the container's program, which may be out of our sight. Does not wait for its arrival there. */
+int container_signal(struct monitor *monitor, int signal);
+/* What the vessel has left word of about the end of its program, or "". */
+void container_reason(struct monitor *monitor, char *text, size_t size);
 /* How often the kernel's OOM killer has killed in its control group. */
 uint64_t container_oom_kills(const struct monitor *monitor);
 /* How much memory its control group may use, in bytes; UINT64_MAX: as much as there is. */

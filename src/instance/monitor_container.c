@@ -18,6 +18,7 @@
 #include "instance/exit_code.h"
 #include "instance/monitor.h"
 #include "instance/spawn.h"
+#include "instance/vessel.h"
 
 #define RUNTIME_LOG_MAX 65536
 
@@ -72,14 +73,13 @@ static void runtime_error(struct monitor *monitor, struct error *err)
 
 int container_runtime(struct monitor *monitor, const char *verb, const char *option, struct error *err)
 {
-        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state),
-                            *log = text_format("%s/runtime.log", monitor->run_path);
+        _cleanup_free_ char *log = text_format("%s/runtime.log", monitor->run_path);
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (!root || !log || null < 0)
+        if (!log || null < 0)
                 return error_memory(err);
         char *argv[] = { (char *)monitor->runtime,
                          "--root",
-                         root,
+                         (char *)monitor->containers,
                          "--log",
                          log,
                          "--log-format",
@@ -100,6 +100,43 @@ int container_runtime(struct monitor *monitor, const char *verb, const char *opt
         return -EIO;
 }
 
+/* A guest that hangs answers no runtime, and must not hold us up: who is asked is reaped with the other children. */
+static int ask_runtime(struct monitor *monitor, int signal)
+{
+        char number[16];
+        snprintf(number, sizeof(number), "%d", signal);
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (null < 0)
+                return -errno;
+        char *argv[] = { (char *)monitor->runtime,
+                         "--root",
+                         (char *)monitor->containers,
+                         "kill",
+                         (char *)monitor->id,
+                         number,
+                         NULL };
+        pid_t pid = spawn(monitor, argv, (int[]){ null, null, null });
+        close(null);
+        return pid < 0 ? pid : 0;
+}
+
+int container_signal(struct monitor *monitor, int signal)
+{
+        if (monitor->guardian && signal != SIGKILL)
+                return ask_runtime(monitor, signal);
+        return process_signal(monitor->pidfd, signal);
+}
+
+void container_reason(struct monitor *monitor, char *text, size_t size)
+{
+        _cleanup_free_ char *data = NULL;
+        text[0] = 0;
+        if (file_read(monitor->run_folder, VESSEL_REASON_FILE, 4096, &data, NULL, NULL) < 0)
+                return;
+        unlinkat(monitor->run_folder, VESSEL_REASON_FILE, 0);
+        snprintf(text, size, "%.*s", (int)strcspn(data, "\n"), data);
+}
+
 static int read_pid(struct monitor *monitor, struct error *err)
 {
         _cleanup_free_ char *text = NULL;
@@ -117,17 +154,16 @@ static int read_pid(struct monitor *monitor, struct error *err)
 
 static int run(struct monitor *monitor, struct error *err)
 {
-        _cleanup_free_ char *root = text_format("%s/runtime", monitor->state),
-                            *log = text_format("%s/runtime.log", monitor->run_path);
+        _cleanup_free_ char *log = text_format("%s/runtime.log", monitor->run_path);
         _cleanup_free_ char *bundle = text_format("%s/bundle", monitor->run_path),
                             *pid_file = text_format("%s/pid", monitor->run_path);
         /* By our descriptor, as it was bound: the whole path may be too long for a socket's address. */
         _cleanup_free_ char *console = text_format("/proc/%d/fd/%d/console", (int)getpid(), monitor->run_folder);
-        if (!root || !log || !bundle || !pid_file || !console)
+        if (!log || !bundle || !pid_file || !console)
                 return error_memory(err);
         char *argv[20] = { (char *)monitor->runtime,
                            "--root",
-                           root,
+                           (char *)monitor->containers,
                            "--log",
                            log,
                            "--log-format",

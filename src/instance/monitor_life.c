@@ -26,12 +26,13 @@ void life_save(struct monitor *monitor)
         process_start_time(getpid(), &own_start);
         if (monitor->pid)
                 process_start_time(monitor->pid, &start);
-        json_t *run = json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:b, s:s, s:I}", "status",
-                                monitor->status, "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start,
-                                "pid", (int)monitor->pid, "pid_start", (json_int_t)start, "started", monitor->started,
-                                "finished", monitor->finished, "exit_code", monitor->exit_code, "oom_killed",
-                                monitor->oom_killed, "stopped", monitor->stopped_by_user, "error", monitor->error_text,
-                                "restart_count", (json_int_t)monitor->restart_count);
+        json_t *run =
+                json_pack("{s:s, s:i, s:I, s:i, s:I, s:s, s:s, s:i, s:b, s:b, s:s, s:s, s:s*, s:I}", "status",
+                          monitor->status, "monitor", (int)getpid(), "monitor_start", (json_int_t)own_start, "pid",
+                          (int)monitor->pid, "pid_start", (json_int_t)start, "started", monitor->started, "finished",
+                          monitor->finished, "exit_code", monitor->exit_code, "oom_killed", monitor->oom_killed,
+                          "stopped", monitor->stopped_by_user, "error", monitor->error_text, "reason", monitor->reason,
+                          "engine", monitor->engine, "restart_count", (json_int_t)monitor->restart_count);
         if (monitor->health.test)
                 json_object_set_new(run, "health",
                                     json_pack("{s:s, s:I, s:O*}", "Status", health_names[monitor->health.state],
@@ -60,7 +61,7 @@ static int run(struct monitor *monitor, int *exit_code, struct error *err)
                 return r;
         monitor->status = "running";
         monitor->paused = monitor->oom_killed = false;
-        monitor->error_text[0] = 0;
+        monitor->error_text[0] = monitor->reason[0] = 0;
         timestamp_now(monitor->started);
         monitor->began = (struct timespec){ 0 };
         clock_gettime(CLOCK_MONOTONIC, &monitor->began);
@@ -159,6 +160,25 @@ static void explain_lack_of_memory(struct monitor *monitor)
         clients_send(monitor, HELLO_STREAMS, MESSAGE_NOTICE, monitor->error_text, strlen(monitor->error_text));
 }
 
+/* A program that is out of sight may not have ended by itself: the guard of it tells, or its own death does. */
+static void explain_end(struct monitor *monitor, int status)
+{
+        if (!monitor->guardian)
+                return;
+        char text[sizeof(monitor->error_text)];
+        container_reason(monitor, text, sizeof(text));
+        if (!text[0] && WIFSIGNALED(status) && !monitor->stopped && !monitor->error_text[0])
+                snprintf(text, sizeof(text), "%s was killed by %s", monitor->guardian, signal_name(WTERMSIG(status)));
+        if (text[0])
+                snprintf(monitor->error_text, sizeof(monitor->error_text), "%s", text);
+        monitor->oom_killed |= text_starts(text, "out of memory");
+        /* In lists there is room for what stands before the first colon. */
+        snprintf(monitor->reason, sizeof(monitor->reason), "%.*s", (int)strcspn(monitor->error_text, ":;"),
+                 monitor->error_text);
+        if (text[0])
+                clients_send(monitor, HELLO_STREAMS, MESSAGE_NOTICE, text, strlen(text));
+}
+
 static void container_ended(struct monitor *monitor, int status)
 {
         monitor->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -176,6 +196,7 @@ static void container_ended(struct monitor *monitor, int status)
                 event(monitor, "oom");
         if (monitor->oom_killed && monitor->exit_code == 128 + SIGKILL && !monitor->stopped)
                 explain_lack_of_memory(monitor);
+        explain_end(monitor, status);
         event(monitor, "die");
 
         struct timespec now;
@@ -230,7 +251,7 @@ void life_stop(struct monitor *monitor, int signal, int64_t timeout)
         struct error err;
         if (timeout < 0)
                 timeout = monitor->stop_timeout;
-        process_signal(monitor->pidfd, !timeout ? SIGKILL : signal ? signal : monitor->stop_signal);
+        container_signal(monitor, !timeout ? SIGKILL : signal ? signal : monitor->stop_signal);
         if (monitor->paused)
                 life_freeze(monitor, false, &err);
         monitor->stop_timer.ready = force;
@@ -247,7 +268,7 @@ void life_kill(struct monitor *monitor, int signal, struct error *err)
         /* As docker: whom the user kills is not started again. */
         if (signal == SIGKILL || signal == monitor->stop_signal)
                 monitor->stopped = monitor->stopped_by_user = true;
-        int r = process_signal(monitor->pidfd, signal);
+        int r = container_signal(monitor, signal);
         if (r < 0) {
                 error_code(err, r, "cannot send %s", signal_name(signal));
                 return;

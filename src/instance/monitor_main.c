@@ -74,6 +74,9 @@ static int read_settings(struct monitor *monitor, struct error *err)
         json_need_string(&root, "name", &monitor->name);
         json_need_string(&root, "image", &monitor->image);
         json_need_string(&root, "runtime", &monitor->runtime);
+        json_need_string(&root, "containers", &monitor->containers);
+        json_get_string(&root, "guardian", &monitor->guardian);
+        json_get_string(&root, "engine", &monitor->engine);
         json_need_string(&root, "root", &monitor->root);
         json_need_string(&root, "state", &monitor->state);
         json_need_string(&root, "finish", &monitor->finish);

@@ -22,7 +22,11 @@ static const char *last_line(char *output)
                 output[--length] = 0;
         char *line = strrchr(output, '\n');
         line = line ? line + 1 : output;
-        return text_starts(line, "onggi-runtime: ") ? line + strlen("onggi-runtime: ") : line;
+        static const char *const names[] = { "onggi-runtime: ", "onggi-runtime-vm: " };
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (text_starts(line, names[i]))
+                        return line + strlen(names[i]);
+        return line;
 }
 
 /* Others say first what is wrong and then how they are used. */
@@ -65,43 +69,57 @@ int program_read(char *const argv[], char **output, struct error *err)
         return run(argv, first_line, output, err);
 }
 
-static char **whole(const struct host *host, char *const *arguments)
+static int whole(const struct host *host, const struct vessel *vessel, char *const *arguments, char ***argv,
+                 struct error *err)
 {
-        char **argv = NULL;
-        int r = list_append(&argv, host->runtime);
+        char *path;
+        int r = vessel_runtime(vessel, host, &path, err);
+        if (r < 0)
+                return r;
+        r = list_append(argv, path);
+        free(path);
         if (!r)
-                r = list_append(&argv, "--root");
+                r = list_append(argv, "--root");
         if (!r)
-                r = list_printf(&argv, "%s/runtime", host->state);
+                r = list_printf(argv, "%s/%s", host->state, vessel->containers);
         /* The runtime sees that it is root; in whose user namespace is for us to tell. */
         if (!r)
-                r = list_printf(&argv, "--rootless=%s", host->rootless ? "true" : "false");
+                r = list_printf(argv, "--rootless=%s", host->rootless ? "true" : "false");
         for (; !r && *arguments; arguments++)
-                r = list_append(&argv, *arguments);
-        if (!r)
-                return argv;
-        list_free(argv);
-        return NULL;
+                r = list_append(argv, *arguments);
+        return r < 0 ? error_memory(err) : 0;
 }
 
-static int call(const struct host *host, char *const *arguments, char **output, struct error *err)
+static int call(const struct host *host, const struct vessel *vessel, char *const *arguments, char **output,
+                struct error *err)
 {
-        _cleanup_list_ char **argv = whole(host, arguments);
-        return argv ? run(argv, last_line, output, err) : error_memory(err);
+        _cleanup_list_ char **argv = NULL;
+        int r = whole(host, vessel, arguments, &argv, err);
+        return r < 0 ? r : run(argv, last_line, output, err);
 }
 
-int runtime_read(const struct host *host, char *const *arguments, json_t **value, struct error *err)
+int runtime_text(const struct instance *instance, char *const *arguments, char **text, struct error *err)
+{
+        return call(instance->host, vessel_of(instance), arguments, text, err);
+}
+
+int runtime_read(const struct instance *instance, char *const *arguments, json_t **value, struct error *err)
 {
         char *output = NULL;
-        int r = call(host, arguments, &output, err);
+        int r = runtime_text(instance, arguments, &output, err);
         _cleanup_free_ char *text = output;
         return r < 0 ? r : json_parse(text, strlen(text), "what the runtime wrote", value, err);
 }
 
-int runtime_call(const struct host *host, char *const *arguments, struct error *err)
+int vessel_runtime_call(const struct host *host, const struct vessel *vessel, char *const *arguments, struct error *err)
 {
         char *output = NULL;
-        int r = call(host, arguments, &output, err);
+        int r = call(host, vessel, arguments, &output, err);
         free(output);
         return r;
+}
+
+int runtime_call(const struct instance *instance, char *const *arguments, struct error *err)
+{
+        return vessel_runtime_call(instance->host, vessel_of(instance), arguments, err);
 }

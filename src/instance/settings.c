@@ -40,6 +40,8 @@ static const struct field fields[] = {
         FIELD(remove, FLAG),
         FIELD(restart, STRING),
         FIELD(isolation, STRING),
+        FIELD(kernel, STRING),
+        FIELD(engine, STRING),
         FIELD(volumes, LIST),
         FIELD(mounts, LIST),
         FIELD(tmpfs, LIST),

@@ -36,7 +36,9 @@ struct instance_settings {
         const char *id_file;          /* --cidfile: written by instance_create(), must not exist */
         bool remove;                  /* --rm */
         const char *restart;          /* --restart no|always|unless-stopped|on-failure[:n] */
-        const char *isolation;        /* --isolation container */
+        const char *isolation;        /* --isolation container|vm */
+        const char *kernel;           /* --kernel FILE|VERSION, of a virtual machine */
+        const char *engine;           /* --engine auto|kvm, of a virtual machine */
         const char *pull;             /* --pull missing|always|never: what to do is the command's */
 
         /* Files. */

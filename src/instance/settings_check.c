@@ -11,6 +11,7 @@
 #include "instance/network_setting.h"
 #include "instance/setting_text.h"
 #include "instance/settings.h"
+#include "instance/vessel.h"
 
 static int check_range(const char *option, int64_t value, int64_t min, int64_t max, struct error *err)
 {
@@ -22,8 +23,11 @@ static int check_range(const char *option, int64_t value, int64_t min, int64_t m
 
 static int check_program(const struct instance_settings *s, struct error *err)
 {
-        if (s->isolation && !text_equal(s->isolation, "container"))
-                return error_set(err, -EINVAL, "--isolation \"%s\": only container is there", s->isolation);
+        const struct vessel *vessel = vessel_find(s->isolation);
+        if (!vessel)
+                return error_set(err, -EINVAL, "--isolation \"%s\" is neither container nor vm", s->isolation);
+        if (vessel->check(s, err) < 0)
+                return -EINVAL;
         if (s->workdir && s->workdir[0] != '/')
                 return error_set(err, -EINVAL, "--workdir \"%s\" must be an absolute path", s->workdir);
         if (s->stop_signal && signal_from_name(s->stop_signal) < 0)

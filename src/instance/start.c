@@ -16,6 +16,7 @@
 #include "instance/exit_code.h"
 #include "instance/folder.h"
 #include "instance/network_setting.h"
+#include "instance/vessel.h"
 
 int running_process(struct host *host, const char *option, const char *name, pid_t *pid, struct error *err)
 {
@@ -141,6 +142,8 @@ static int prepare(struct start *start, struct error *err)
         int r = instance_settings_of(instance, &start->settings, err);
         if (!r && start->settings.init && !(start->init = text_format("%s/onggi-reaper", start->host->libexec)))
                 r = error_memory(err);
+        if (!r)
+                r = vessel_of(instance)->ready(start->host, &start->settings, &start->engine, err);
         if (!r)
                 r = read_ids(start, err);
         if (!r)

@@ -30,6 +30,7 @@ struct start {
         pid_t pid_of, ipc_of;
         char *shm; /* --ipc shareable, or shared with one: the folder that is /dev/shm */
         char *init;
+        const char *engine; /* that runs its instructions; NULL: the processor itself */
 };
 
 /* ---- start_files.c ---- */
@@ -40,8 +41,10 @@ int start_files(struct start *start, struct error *err);
 int start_network(struct start *start, struct error *err);
 
 /* ---- start_root.c ---- */
-/* Mounts the overlay, finds the user, makes the working folder, resolves volumes and fills new ones. */
+/* Mounts the root, finds the user, resolves volumes and fills new ones. */
 int start_root(struct start *start, struct error *err);
+/* The image's layers with the instance's own on top, and the working folder in it. */
+int start_overlay_root(struct start *start, struct error *err);
 
 /* ---- start_monitor.c ---- */
 /*

@@ -20,6 +20,7 @@
 #include "instance/monitor.h"
 #include "instance/spawn.h"
 #include "instance/start.h"
+#include "instance/vessel.h"
 
 #define STOP_SECONDS 10 /* docker's default */
 
@@ -47,6 +48,8 @@ static int write_bundle(struct start *start, struct error *err)
         json_t *spec = NULL;
         int r = spec_build(&input, &spec, err);
         _cleanup_json_ json_t *owned = spec;
+        if (!r)
+                r = vessel_of(start->instance)->describe(start, spec, err);
         return r < 0 ? r : json_replace(start->run_folder, "bundle/config.json", owned, false, err);
 }
 
@@ -112,20 +115,27 @@ static int write_orders(struct start *start, uint32_t hello, struct error *err)
                 return r;
         int signal = settings->stop_signal ? signal_from_name(settings->stop_signal) : SIGTERM;
         int64_t seconds = settings->stop_timeout >= 0 ? settings->stop_timeout : STOP_SECONDS;
+        const struct vessel *vessel = vessel_of(start->instance);
+        char *program;
+        r = vessel_runtime(vessel, host, &program, err);
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *runtime = program, *containers = text_format("%s/%s", host->state, vessel->containers);
         _cleanup_free_ char *finish = text_format("%s/onggi-finish", host->libexec);
         _cleanup_free_ char *cgroup = cgroup_of(start);
-        if (!finish || !cgroup)
+        if (!containers || !finish || !cgroup)
                 return error_memory(err);
         _cleanup_json_ json_t *orders = json_pack(
-                "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, "
+                "{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:I, s:i, s:I, s:s*, s:i, "
                 "s:o*}",
                 "id", start->instance->id, "name", start->instance->name, "image",
-                settings->image ? settings->image : "", "runtime", host->runtime, "root", host->root, "state",
-                host->state, "finish", finish, "cgroup", cgroup, "tty", settings->tty, "interactive",
-                settings->interactive, "keeps_log", !text_equal(settings->log_driver, "none"), "removes",
-                settings->remove, "rootless", host->rootless, "stop_signal", signal, "stop_timeout",
-                (json_int_t)seconds * 1000, "log_files", (int)log_files, "log_size", (json_int_t)log_size, "restart",
-                settings->restart, "starter", (int)hello, "health", health_of(settings));
+                settings->image ? settings->image : "", "runtime", runtime, "containers", containers, "guardian",
+                vessel->guardian, "engine", start->engine, "root", host->root, "state", host->state, "finish", finish,
+                "cgroup", cgroup, "tty", settings->tty, "interactive", settings->interactive, "keeps_log",
+                !text_equal(settings->log_driver, "none"), "removes", settings->remove, "rootless", host->rootless,
+                "stop_signal", signal, "stop_timeout", (json_int_t)seconds * 1000, "log_files", (int)log_files,
+                "log_size", (json_int_t)log_size, "restart", settings->restart, "starter", (int)hello, "health",
+                health_of(settings));
         if (!orders)
                 return error_memory(err);
         return json_replace(start->run_folder, "monitor.json", orders, false, err);

@@ -12,8 +12,10 @@
 #include "base/test_point.h"
 #include "base/text.h"
 #include "container/copy_up.h"
+#include "instance/folder.h"
 #include "instance/overlay.h"
 #include "instance/start.h"
+#include "instance/vessel.h"
 #include "instance/volume.h"
 #include "instance/volume_fill.h"
 
@@ -38,18 +40,10 @@ static int make_upper(struct start *start, struct error *err)
         return 0;
 }
 
-static int read_layers(struct start *start, char ***layers, struct error *err)
-{
-        struct json_reader reader = { .document = "config.json", .err = err };
-        struct json_at root = json_root(&reader, start->instance->config);
-        json_get_strings(&root, "layers", layers);
-        return json_failed(&root);
-}
-
 static int mount_layers(struct start *start, struct error *err)
 {
         _cleanup_list_ char **layers = NULL;
-        int r = read_layers(start, &layers, err);
+        int r = instance_layers(start->instance, &layers, err);
         return r < 0 ? r : overlay_mount_layers(layers, err);
 }
 
@@ -57,7 +51,7 @@ static int mount_root(struct start *start, struct error *err)
 {
         struct instance *instance = start->instance;
         _cleanup_list_ char **layers = NULL;
-        int r = read_layers(start, &layers, err);
+        int r = instance_layers(start->instance, &layers, err);
         if (r < 0)
                 return r;
         _cleanup_free_ char *upper = text_format("%s/instances/%s/upper", start->host->root, instance->id);
@@ -187,15 +181,19 @@ static int place_mounts(struct start *start, struct error *err)
         return r;
 }
 
-int start_root(struct start *start, struct error *err)
+int start_overlay_root(struct start *start, struct error *err)
 {
         int r = make_upper(start, err);
         if (!r)
                 r = mount_root(start, err);
+        return r < 0 ? r : make_workdir(start, err);
+}
+
+int start_root(struct start *start, struct error *err)
+{
+        int r = vessel_of(start->instance)->root(start, err);
         if (!r)
                 r = identity_resolve(start->root, start->settings.user, start->settings.groups, &start->identity, err);
-        if (!r)
-                r = make_workdir(start, err);
         if (!r)
                 r = place_mounts(start, err);
         test_point("instance.start.root.mounted");

@@ -81,7 +81,7 @@ int instance_statistics(struct instance *instance, struct statistics *statistics
         if (!instance->run || instance->status == INSTANCE_RESTARTING)
                 return error_set(err, -ESRCH, "instance %s does not run", instance->name);
         json_t *read = NULL;
-        int r = runtime_read(instance->host, (char *const[]){ "events", "--stats", instance->id, NULL }, &read, err);
+        int r = runtime_read(instance, (char *const[]){ "events", "--stats", instance->id, NULL }, &read, err);
         if (r < 0)
                 return error_prefix(err, "instance %s", instance->name);
         _cleanup_json_ json_t *event = read;

@@ -7,13 +7,13 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "instance/disk_usage.h"
 #include "instance/folder.h"
 #include "instance/instance.h"
 #include "instance/mount_setting.h"
 #include "instance/network_setting.h"
 #include "instance/spec.h"
 #include "instance/timestamp.h"
+#include "instance/vessel.h"
 
 /* Docker's words for a span of time. */
 static char *span_text(int64_t seconds)
@@ -66,7 +66,12 @@ static char *status_text(const struct instance *instance)
                 _cleanup_free_ char *ended = ago(instance->run, "finished");
                 return text_format("Restarting (%lld) %s ago", code, ended);
         }
-        case INSTANCE_EXITED: return text_format("Exited (%lld) %s ago", code, since);
+        case INSTANCE_EXITED: {
+                const char *reason = json_string_value(json_object_get(instance->state, "reason"));
+                bool told = reason && *reason;
+                return text_format("Exited (%lld) %s ago%s%s%s", code, since, told ? " (" : "", told ? reason : "",
+                                   told ? ")" : "");
+        }
         case INSTANCE_DEAD: break;
         }
         return strdup("Dead");
@@ -159,10 +164,11 @@ json_t *instance_summary(struct instance *instance, bool size)
         if (instance_settings_of(instance, &settings, NULL) < 0)
                 settings = instance_settings_default();
         const json_t *image = json_object_get(instance->config, "image");
-        json_t *row = json_pack("{s:s, s:s, s:O, s:O, s:s}", "ID", instance->id, "Names", instance->name, "Image",
-                                json_object_get(image, "reference"), "CreatedAt",
-                                json_object_get(instance->config, "created"), "State",
-                                instance_status_name(instance->status));
+        json_t *row =
+                json_pack("{s:s, s:s, s:O, s:O, s:s, s:s, s:s}", "ID", instance->id, "Names", instance->name, "Image",
+                          json_object_get(image, "reference"), "CreatedAt",
+                          json_object_get(instance->config, "created"), "State", instance_status_name(instance->status),
+                          "Isolation", vessel_of(instance)->name, "Engine", instance_engine(instance));
         if (row) {
                 set(row, "Command", command_text(&settings));
                 _cleanup_free_ char *created = ago(instance->config, "created");
@@ -175,7 +181,7 @@ json_t *instance_summary(struct instance *instance, bool size)
                 set(row, "LocalVolumes", text_format("%zu", volumes));
         }
         if (row && size)
-                set(row, "Size", text_format("%lluB", (unsigned long long)disk_usage(instance->folder, "upper")));
+                set(row, "Size", text_format("%lluB", (unsigned long long)instance_written(instance)));
         instance_settings_free(&settings);
         return row;
 }

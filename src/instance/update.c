@@ -50,7 +50,7 @@ static int apply_limits(struct instance *instance, const struct instance_setting
         _cleanup_free_ char *path = text_format("/proc/%d/fd/%d", (int)getpid(), file);
         if (!text || !path || file < 0 || write_all(file, text, strlen(text)) < 0)
                 return error_errno(err, "cannot describe the limits to the runtime");
-        return runtime_call(instance->host, (char *const[]){ "update", "--resources", path, instance->id, NULL }, err);
+        return runtime_call(instance, (char *const[]){ "update", "--resources", path, instance->id, NULL }, err);
 }
 
 static int tell_policy(struct instance *instance, const char *policy, struct error *err)
@@ -97,6 +97,8 @@ int instance_update(struct instance *instance, const struct instance_settings *c
                 return r;
         bool limits = json_object_size(given) > (json_object_get(given, "restart") ? 1 : 0);
         if (instance->run && limits)
+                r = vessel_of(instance)->check_update(instance, &settings, err);
+        if (!r && instance->run && limits)
                 r = apply_limits(instance, &settings, err);
         if (!r && instance->run && changes->restart)
                 r = tell_policy(instance, changes->restart, err);

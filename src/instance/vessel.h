@@ -13,7 +13,8 @@
  *     org.onggi.vm.image     a read-only EROFS file: the image's layers
  *     org.onggi.vm.disk      a file with ext4: what the instance writes, on top of the image; kept from start to start
  *     org.onggi.vm.reason    a path; whoever sees the machine end otherwise than by its program's exit writes the reason
- *                            there, one line for people: "the guest's kernel panicked: …"
+ *                            there, one line for people: "the guest's kernel panicked: …". What stands before a colon
+ *                            is shown in lists; "out of memory: …" counts as killed for lack of memory
  *     org.onggi.onggi-root   the folder of images, kernels and instances (`onggi --root`)
  *
  * Without `image` the bundle's root folder is the whole root file system, as engines other than onggi have it.
@@ -54,11 +55,16 @@ struct vessel {
 
         /* Whether these settings fit together; asks nothing of the host. */
         int (*check)(const struct instance_settings *settings, struct error *err);
-        /* Whether this host can run it, in milliseconds and before anything is made. *engine: a static string, or NULL. */
+        /*
+         * Whether this host can run it, in milliseconds and before anything is made: else -EOPNOTSUPP. *engine: a static
+         * string, or NULL.
+         */
         int (*ready)(const struct host *host, const struct instance_settings *settings, const char **engine,
                      struct error *err);
         /* Makes start->root, a detached mount in which users and the image's files are found, and what else it needs. */
         int (*root)(struct start *start, struct error *err);
+        /* What it adds to `inspect`'s "Vessel": what the settings amount to. NULL: nothing. */
+        void (*show)(const struct instance_settings *settings, json_t *object);
         /* Adds to the bundle's configuration. */
         int (*describe)(const struct start *start, json_t *spec, struct error *err);
         /* A descriptor of the running instance's root folder, to find users in. */
@@ -76,8 +82,10 @@ extern const struct vessel *const vessels[];
 /* By --isolation (NULL: the default); NULL where there is none of that name. */
 const struct vessel *vessel_find(const char *name);
 const struct vessel *vessel_of(const struct instance *instance);
-/* The path of its runtime; the caller's. -ENOENT where it is not installed. */
+/* The path of its runtime; the caller's. -EOPNOTSUPP where it is not installed. */
 int vessel_runtime(const struct vessel *vessel, const struct host *host, char **path, struct error *err);
 
+/* What runs its instructions: of its present or last run, else what was asked for. "" for a container. */
+const char *instance_engine(const struct instance *instance);
 /* Bytes on disk of what the instance has written. */
 uint64_t instance_written(const struct instance *instance);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The virtual machine: the image runs under a kernel of its own, on onggi-vmm. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "engine/engines.h"
+#include "instance/folder.h"
+#include "instance/overlay.h"
+#include "instance/start.h"
+#include "instance/vessel_private.h"
+
+#define MIB (1024 * 1024ULL)
+
+/* ---- What it needs of the host ---- */
+
+/* The engine that was found fit since the last boot; NULL where none was asked for yet. */
+static const char *remembered_engine(int verdicts, const char *wanted)
+{
+        _cleanup_free_ char *text = NULL;
+        if (file_read(verdicts, wanted, 64, &text, NULL, NULL) < 0)
+                return NULL;
+        for (const struct engine_choice *choice = engine_choices; choice->name; choice++)
+                if (text_equal(choice->name, text))
+                        return choice->name;
+        return NULL;
+}
+
+/* A self-test takes a few milliseconds; who passed it once keeps its verdict until the next boot. */
+static int choose_engine(const struct host *host, const char *wanted, const char **engine, struct error *err)
+{
+        wanted = wanted ? wanted : "auto";
+        _cleanup_free_ char *path = text_format("%s/engines", host->state);
+        if (!path)
+                return error_memory(err);
+        _cleanup_close_ int verdicts = directory_make(path, 0711, err);
+        if (verdicts < 0)
+                return verdicts;
+        *engine = strchr(wanted, '/') ? NULL : remembered_engine(verdicts, wanted);
+        if (*engine)
+                return 0;
+        const struct engine_choice *choice;
+        int r = engine_choose(wanted, &choice, err);
+        if (r == -EINVAL)
+                return r;
+        if (r < 0)
+                return error_set(err, -EOPNOTSUPP,
+                                 "--isolation vm: %s; take a host that can (`onggi doctor` tells more), or --isolation "
+                                 "container",
+                                 err->text);
+        *engine = choice->name;
+        return file_replace_volatile(verdicts, wanted, choice->name, strlen(choice->name), 0644, err);
+}
+
+static int ready(const struct host *host, const struct instance_settings *settings, const char **engine,
+                 struct error *err)
+{
+        int r = choose_engine(host, settings->engine, engine, err);
+        if (r < 0)
+                return r;
+        char *runtime;
+        r = vessel_runtime(&vessel_vm, host, &runtime, err);
+        if (r < 0)
+                return r;
+        free(runtime);
+        return 0;
+}
+
+/* ---- Its files ---- */
+
+static int open_layers(const struct instance *instance, struct error *err)
+{
+        _cleanup_list_ char **layers = NULL;
+        int r = instance_layers(instance, &layers, err);
+        return r < 0 ? r : overlay_mount_layers(layers, err);
+}
+
+/* The image as it is on this side: to find users in, and to fill volumes from. */
+static int root(struct start *start, struct error *err)
+{
+        start->root = open_layers(start->instance, err);
+        return start->root < 0 ? start->root : 0;
+}
+
+/* Users that were added inside are known inside alone; they can be named by number. */
+static int open_root(const struct instance *instance, struct error *err)
+{
+        return open_layers(instance, err);
+}
+
+/* ---- Its bundle ---- */
+
+static void show(const struct instance_settings *settings, json_t *object)
+{
+        json_object_set_new(object, "Memory", json_integer((json_int_t)vm_memory(settings)));
+        json_object_set_new(object, "Processors", json_integer(vm_processors(settings)));
+        json_object_set_new(object, "Kernel", json_string(settings->kernel ? settings->kernel : ""));
+}
+
+static int annotate(json_t *annotations, const char *key, char *value)
+{
+        int r = value ? json_object_set_new(annotations, key, json_string(value)) : -1;
+        free(value);
+        return r;
+}
+
+static int describe(const struct start *start, json_t *spec, struct error *err)
+{
+        const struct instance_settings *settings = &start->settings;
+        json_t *annotations = json_object();
+        if (json_object_set_new(spec, "annotations", annotations) < 0 ||
+            annotate(annotations, VM_ANNOTATION_ENGINE, strdup(start->engine)) < 0 ||
+            annotate(annotations, VM_ANNOTATION_MEMORY, text_format("%llu", (unsigned long long)vm_memory(settings))) <
+                    0 ||
+            annotate(annotations, VM_ANNOTATION_CPUS, text_format("%u", vm_processors(settings))) < 0 ||
+            annotate(annotations, VM_ANNOTATION_REASON, text_format("%s/%s", start->run_path, VESSEL_REASON_FILE)) <
+                    0 ||
+            annotate(annotations, ONGGI_ANNOTATION_ROOT, strdup(start->host->root)) < 0 ||
+            (settings->kernel && annotate(annotations, VM_ANNOTATION_KERNEL, strdup(settings->kernel)) < 0))
+                return error_memory(err);
+        return 0;
+}
+
+/* ---- Changes while it runs ---- */
+
+/* What the running machine was started with. */
+static uint64_t present(const json_t *bundle, const char *annotation)
+{
+        const char *text = json_string_value(json_object_get(json_object_get(bundle, "annotations"), annotation));
+        uint64_t value;
+        return text && !parse_u64(text, &value) ? value : UINT64_MAX;
+}
+
+static int check_update(const struct instance *instance, const struct instance_settings *settings, struct error *err)
+{
+        _cleanup_close_ int folder = run_folder_open(instance->host, instance->id);
+        json_t *read = NULL;
+        int r = folder < 0 ? folder : json_read(folder, "bundle/config.json", &read, err);
+        _cleanup_json_ json_t *bundle = read;
+        if (r < 0)
+                return r;
+        uint64_t memory = present(bundle, VM_ANNOTATION_MEMORY), processors = present(bundle, VM_ANNOTATION_CPUS);
+        if (settings->memory && vm_memory(settings) > memory)
+                return error_set(
+                        err, -EBUSY,
+                        "--memory: the virtual machine of %s was started with %llu MiB and cannot get more while "
+                        "it runs; stop it, update it, and start it again",
+                        instance->name, (unsigned long long)(memory / MIB));
+        if (vm_processors(settings) > processors)
+                return error_set(
+                        err, -EBUSY,
+                        "--cpus: the virtual machine of %s was started with %llu processors and cannot get more "
+                        "while it runs; stop it, update it, and start it again",
+                        instance->name, (unsigned long long)processors);
+        return 0;
+}
+
+/* ---- Its processes, which the host does not see ---- */
+
+static int top(struct instance *instance, char *const *arguments, char ***lines, struct error *err)
+{
+        _cleanup_list_ char **call = NULL;
+        int r = list_append(&call, "ps");
+        if (!r)
+                r = list_append(&call, instance->id);
+        for (; !r && arguments && *arguments; arguments++)
+                r = list_append(&call, *arguments);
+        if (r < 0)
+                return error_memory(err);
+        char *output = NULL;
+        r = runtime_text(instance, call, &output, err);
+        _cleanup_free_ char *text = output;
+        if (r < 0)
+                return r;
+        char *rest = text, *line;
+        while (!r && (line = strsep(&rest, "\n")))
+                r = *line ? list_append(lines, line) : 0;
+        return r < 0 ? error_memory(err) : 0;
+}
+
+const struct vessel vessel_vm = {
+        .name = "vm",
+        .runtime = "onggi-runtime-vm",
+        .containers = "runtime-vm",
+        .written = "disk",
+        .guardian = "the virtual machine's process",
+        .check = vm_check_settings,
+        .ready = ready,
+        .root = root,
+        .show = show,
+        .describe = describe,
+        .open_root = open_root,
+        .check_update = check_update,
+        .top = top,
+};
