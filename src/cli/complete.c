@@ -14,7 +14,9 @@
 #include "cli/help.h"
 #include "cli/rooms.h"
 #include "cli/verbs.h"
+#include "engine/engines.h"
 #include "instance/instance.h"
+#include "instance/vessel.h"
 #include "instance/volume.h"
 
 static void offer(const char *candidate, const char *word)
@@ -75,6 +77,19 @@ static void offer_volumes(struct call *call, const char *word)
                 offer_members(list, "Name", word);
 }
 
+static void offer_vessels(const char *word)
+{
+        for (const struct vessel *const *vessel = vessels; *vessel; vessel++)
+                offer((*vessel)->name, word);
+}
+
+static void offer_engines(const char *word)
+{
+        offer("auto", word);
+        for (const struct engine_choice *choice = engine_choices; choice->name; choice++)
+                offer(choice->name, word);
+}
+
 static void offer_commands(const struct command_name *table, const char *word)
 {
         for (; table->names; table++) {
@@ -133,6 +148,10 @@ static void offer_values(struct call *call, const struct option_spec *option, co
                 offer_instances(call, word, true);
         else if (!strcmp(option->name, "volume"))
                 offer_volumes(call, word);
+        else if (!strcmp(option->name, "isolation"))
+                offer_vessels(word);
+        else if (!strcmp(option->name, "engine"))
+                offer_engines(word);
 }
 
 /* Operands so far, up to the word that is being written; values of options are none. */
