@@ -9,9 +9,10 @@
 #define HOLE_START (UINT64_C(3) << 30)
 #define HOLE_END   (UINT64_C(4) << 30)
 
-static int map(struct guest_memory *memory, uint64_t start, uint64_t size, struct error *err)
+static int map(struct guest_memory *memory, uint64_t start, uint64_t size, bool shared, struct error *err)
 {
-        void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE;
+        void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
         if (bytes == MAP_FAILED)
                 return error_errno(err, "cannot map %" PRIu64 " MiB for the guest", size / MIB);
         int r = guest_memory_add(memory, gpa(start), size, bytes, GUEST_RAM);
@@ -22,14 +23,14 @@ static int map(struct guest_memory *memory, uint64_t start, uint64_t size, struc
         return 0;
 }
 
-int guest_ram_map(struct guest_memory *memory, uint64_t size, struct error *err)
+int guest_ram_map(struct guest_memory *memory, uint64_t size, bool shared, struct error *err)
 {
         if (size % MIB || size < 2 * MIB)
                 return error_set(err, -EINVAL, "a guest's memory must be whole MiB and at least 2 of them");
         uint64_t low = size < HOLE_START ? size : HOLE_START;
-        int r = map(memory, 0, low, err);
+        int r = map(memory, 0, low, shared, err);
         if (!r && size > low)
-                r = map(memory, HOLE_END, size - low, err);
+                r = map(memory, HOLE_END, size - low, shared, err);
         return r;
 }
 

@@ -6,11 +6,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "machine/memory.h"
 
-/* Maps `size` bytes (whole MiB, at least 2) and adds them to *memory. */
-int guest_ram_map(struct guest_memory *memory, uint64_t size, struct error *err);
+/*
+ * Maps `size` bytes (whole MiB, at least 2) and adds them to *memory. `shared`: processes that are made later have the
+ * same memory and no copy of it; it then goes back to the kernel by MADV_REMOVE instead of MADV_DONTNEED.
+ */
+int guest_ram_map(struct guest_memory *memory, uint64_t size, bool shared, struct error *err);
 void guest_ram_unmap(struct guest_memory *memory);

@@ -126,8 +126,19 @@ static const int calls_of_devices[] = {
 
 static const int calls_of_disks[] = { SYS_preadv, SYS_pwritev2, SYS_pwrite64, SYS_fdatasync, SYS_fallocate };
 
+/* What a shared folder's guest asks for; where that is, is the jail's matter: jail_folder.h. */
+static const int calls_of_folders[] = {
+        SYS_openat,     SYS_openat2,   SYS_statx,     SYS_readlinkat,      SYS_symlinkat, SYS_mknodat,
+        SYS_mkdirat,    SYS_unlinkat,  SYS_renameat2, SYS_linkat,          SYS_fchownat,  SYS_fchmodat,
+        SYS_utimensat,  SYS_ftruncate, SYS_getxattr,  SYS_setxattr,        SYS_listxattr, SYS_removexattr,
+        SYS_getdents64, SYS_lseek,     SYS_preadv,    SYS_pwritev,         SYS_fsync,     SYS_fdatasync,
+        SYS_syncfs,     SYS_fallocate, SYS_fstatfs,   SYS_copy_file_range, SYS_fcntl,     SYS_setfsuid,
+        SYS_setfsgid,   SYS_capset,    SYS_umask,     SYS_recvfrom,        SYS_sendto,    SYS_mremap,
+};
+
 static const int calls_of_main[] = {
-        SYS_epoll_wait, SYS_accept4, SYS_unlink, SYS_tgkill, SYS_gettid, SYS_newfstatat, SYS_rt_sigaction, SYS_lseek,
+        SYS_epoll_wait, SYS_accept4,      SYS_unlink, SYS_tgkill, SYS_gettid,
+        SYS_newfstatat, SYS_rt_sigaction, SYS_lseek,  SYS_wait4,
 };
 
 static const uint32_t ioctls_of_machines[] = {
@@ -153,10 +164,11 @@ static const struct {
 } kinds[JAIL_THREADS] = {
         [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, LIST(ioctls_of_machines) },
         [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, LIST(ioctls_of_disks) },
+        [JAIL_FOLDER] = { { LIST(calls_of_all), LIST(calls_of_folders) }, { NULL, 0 } },
         [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main) }, LIST(ioctls_of_machines) },
 };
 
-#define PROGRAM_MAX 128
+#define PROGRAM_MAX 192
 
 struct program {
         struct sock_filter code[PROGRAM_MAX];

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-enum jail_thread { JAIL_PROCESSOR, JAIL_DISK, JAIL_MAIN, JAIL_THREADS };
+enum jail_thread { JAIL_PROCESSOR, JAIL_DISK, JAIL_MAIN, JAIL_FOLDER, JAIL_THREADS };
 
 /*
  * `folder`: what becomes the root, NULL for an empty one. Where we lack the privilege for another root, Landlock

@@ -23,6 +23,9 @@ static const struct option_spec options[] = {
           "a raw image or a block device; may be given more than once" },
         { "network", 'n', OPTION_LIST, offsetof(struct vmm_settings, networks), "tap=NAME|fd=N[,address=MAC]",
           "a network card on a tap device; may be given more than once" },
+        { "share", 0, OPTION_LIST, offsetof(struct vmm_settings, shares),
+          "TAG=FOLDER[,ro][,cache=auto|always|never][,writeback][,queues=N]",
+          "a folder that the guest mounts by its tag (virtiofs); may be given more than once" },
         { "vsock", 0, OPTION_STRING, offsetof(struct vmm_settings, socket), "PATH",
           "streams to and from the guest: PATH for its ports, PATH_N for port N of the host" },
         { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
@@ -53,6 +56,7 @@ int main(int argc, char **argv)
                 r = vmm_run(&settings, &err);
         list_free(settings.disks);
         list_free(settings.networks);
+        list_free(settings.shares);
         if (r < 0) {
                 fprintf(stderr, "onggi-vmm: %s\n", err.text);
                 return EXIT_OURS;

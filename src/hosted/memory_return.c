@@ -18,8 +18,8 @@ struct memory_return {
 
 static void release(void *owner, void *bytes, uint64_t length)
 {
-        (void)owner;
-        madvise(bytes, length, MADV_DONTNEED);
+        const struct vmm *vmm = owner;
+        madvise(bytes, length, vmm->share_count ? MADV_REMOVE : MADV_DONTNEED);
 }
 
 void memory_return_close(struct memory_return *memory)
@@ -37,7 +37,7 @@ int memory_return_open(struct vmm *vmm, struct memory_return **result, struct er
                 return error_memory(err);
         for (unsigned i = 0; i < QUEUES; i++)
                 memory->doorbells[i].fd = -1;
-        virtio_balloon_init(&memory->balloon, &(struct balloon_backend){ .release = release });
+        virtio_balloon_init(&memory->balloon, &(struct balloon_backend){ .owner = vmm, .release = release });
         int r = doorbells_open(vmm, &memory->transport, QUEUES, memory->doorbells, err);
         if (!r)
                 r = doorbells_serve(vmm, memory->doorbells, QUEUES, err);

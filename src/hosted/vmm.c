@@ -21,6 +21,7 @@
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
 #include "hosted/memory_return.h"
+#include "hosted/shared_folder.h"
 #include "hosted/socket_bridge.h"
 #include "hosted/statistics.h"
 #include "hosted/tap.h"
@@ -148,7 +149,7 @@ static int open_machine(struct vmm *vmm, const struct vmm_settings *settings, st
         int r = machine_init(&vmm->machine, &host);
         if (r < 0)
                 return error_code(err, r, "cannot build the machine");
-        return guest_ram_map(&vmm->machine.memory, settings->memory, err);
+        return guest_ram_map(&vmm->machine.memory, settings->memory, settings->shares, err);
 }
 
 static int open_disks(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
@@ -187,6 +188,22 @@ static int open_taps(struct vmm *vmm, const struct vmm_settings *settings, struc
         return 0;
 }
 
+static int open_shares(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
+{
+        size_t count = list_length(settings->shares);
+        vmm->shares = calloc(count + 1, sizeof(*vmm->shares));
+        struct shared_folder_settings *share = calloc(1, sizeof(*share));
+        int r = vmm->shares && share ? 0 : error_memory(err);
+        for (size_t i = 0; i < count && !r; i++) {
+                r = shared_folder_parse(settings->shares[i], (unsigned)settings->cpus, share, err);
+                if (!r)
+                        r = shared_folder_open(vmm, share, settings->no_jail, &vmm->shares[i], err);
+                vmm->share_count += !r;
+        }
+        free(share);
+        return r;
+}
+
 static void wake_ready(void *owner, uint32_t events)
 {
         struct vmm *vmm = owner;
@@ -220,6 +237,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r)
                 r = open_machine(vmm, settings, err);
         if (!r)
+                r = open_shares(vmm, settings, err);
+        if (!r)
                 r = open_disks(vmm, settings, err);
         if (!r)
                 r = open_taps(vmm, settings, err);
@@ -252,6 +271,9 @@ static void tear_down(struct vmm *vmm)
         for (unsigned i = 0; i < vmm->tap_count; i++)
                 tap_close(vmm->taps[i]);
         free(vmm->taps);
+        for (unsigned i = 0; i < vmm->share_count; i++)
+                shared_folder_close(vmm->shares[i]);
+        free(vmm->shares);
         if (vmm->control)
                 control_close(vmm->control);
         if (vmm->sockets)

@@ -21,6 +21,7 @@ struct vmm_settings {
         int64_t cpus;        /* 1 to VMM_CPUS_MAX */
         char **disks;        /* each as disk_parse() has it */
         char **networks;     /* each as tap_parse() has it */
+        char **shares;       /* each as shared_folder_parse() has it */
         const char *socket;  /* where socket_bridge.h listens; NULL: the guest has no vsock */
         const char *control; /* where control.h listens, or NULL */
         const char *kernel, *initrd, *append;

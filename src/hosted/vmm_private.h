@@ -50,6 +50,7 @@ struct control;
 struct disk;
 struct entropy_source;
 struct memory_return;
+struct shared_folder;
 struct socket_bridge;
 struct tap;
 
@@ -70,6 +71,8 @@ struct vmm {
         struct disk **disks;
         unsigned tap_count;
         struct tap **taps;
+        unsigned share_count;
+        struct shared_folder **shares; /* guest memory is mapped shared if there are any */
         struct entropy_source *entropy;
         struct memory_return *memory;
         struct socket_bridge *sockets;
