@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -143,6 +144,7 @@ static const int calls_of_main[] = {
 
 static const uint32_t ioctls_of_machines[] = {
         KVM_RUN, KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,
+        TIOCGWINSZ,
 };
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };

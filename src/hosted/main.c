@@ -15,7 +15,8 @@
 
 static const struct option_spec options[] = {
         { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE", "Linux bzImage or ELF vmlinux" },
-        { "initrd", 'i', OPTION_STRING, offsetof(struct vmm_settings, initrd), "FILE", "initial RAM disk" },
+        { "initrd", 'i', OPTION_LIST, offsetof(struct vmm_settings, initrds), "FILE",
+          "initial RAM disk; may be given more than once: the archives follow one another" },
         { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
         { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
         { "cpus", 'c', OPTION_NUMBER, offsetof(struct vmm_settings, cpus), "N", "virtual CPUs (default 1)" },
@@ -28,6 +29,12 @@ static const struct option_spec options[] = {
           "a folder that the guest mounts by its tag (virtiofs); may be given more than once" },
         { "vsock", 0, OPTION_STRING, offsetof(struct vmm_settings, socket), "PATH",
           "streams to and from the guest: PATH for its ports, PATH_N for port N of the host" },
+        { "stream", 0, OPTION_LIST, offsetof(struct vmm_settings, streams), "PORT=DESCRIPTOR",
+          "a guest that connects to PORT of the host by vsock gets this descriptor; may be given more than once" },
+        { "window", 0, OPTION_STRING, offsetof(struct vmm_settings, window), "DESCRIPTOR",
+          "the terminal whose size the guest's agent is told at SIGWINCH" },
+        { "reason", 0, OPTION_STRING, offsetof(struct vmm_settings, reason), "DESCRIPTOR",
+          "gets a line when the machine ends otherwise than by the guest's exit code, which is an error then" },
         { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
           "a socket that takes commands: status, pause, resume, power, stop, balloon, statistics" },
         { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,
@@ -56,6 +63,8 @@ int main(int argc, char **argv)
                 r = vmm_run(&settings, &err);
         list_free(settings.disks);
         list_free(settings.networks);
+        list_free(settings.initrds);
+        list_free(settings.streams);
         list_free(settings.shares);
         if (r < 0) {
                 fprintf(stderr, "onggi-vmm: %s\n", err.text);

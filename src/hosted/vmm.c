@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,14 @@
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
+#include "hosted/initrd.h"
 #include "hosted/memory_return.h"
 #include "hosted/shared_folder.h"
 #include "hosted/socket_bridge.h"
 #include "hosted/statistics.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
+#include "hosted/window.h"
 #include "machine/acpi.h"
 #include "machine/boot_linux.h"
 
@@ -39,7 +42,8 @@ void vmm_wake(struct vmm *vmm)
 
 static void host_console_send(void *context, const uint8_t *bytes, size_t length)
 {
-        (void)context;
+        struct vmm *vmm = context;
+        outcome_console(&vmm->outcome, bytes, length);
         /* A terminal that is gone must not stop the guest. */
         (void)write_all(STDOUT_FILENO, bytes, length);
 }
@@ -117,8 +121,8 @@ static int load(struct vmm *vmm, const struct vmm_settings *settings, struct cpu
         if (r < 0)
                 return error_code(err, r, "cannot describe the machine to its guest");
         r = map_file(settings->kernel, &boot.kernel, &boot.kernel_length, err);
-        if (!r && settings->initrd)
-                r = map_file(settings->initrd, &boot.initrd, &boot.initrd_length, err);
+        if (!r)
+                r = initrd_open(settings->initrds, &boot.initrd, &boot.initrd_length, err);
         const char *reason = NULL;
         if (!r) {
                 r = boot_linux(&vmm->machine.memory, &boot, entry, &reason);
@@ -127,8 +131,7 @@ static int load(struct vmm *vmm, const struct vmm_settings *settings, struct cpu
         }
         if (boot.kernel)
                 munmap((void *)boot.kernel, boot.kernel_length);
-        if (boot.initrd)
-                munmap((void *)boot.initrd, boot.initrd_length);
+        initrd_close(boot.initrd, boot.initrd_length);
         return r;
 }
 
@@ -204,6 +207,25 @@ static int open_shares(struct vmm *vmm, const struct vmm_settings *settings, str
         return r;
 }
 
+/* Streams between the guest and this host; what was inherited is the first thing to be taken care of. */
+static int open_sockets(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
+{
+        if (!settings->socket)
+                return settings->streams || settings->window
+                               ? error_set(err, -EINVAL, "--stream and --window need --vsock, by which the guest reaches them")
+                               : 0;
+        int r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
+        uint64_t terminal;
+        if (!r && settings->window && (parse_u64(settings->window, &terminal) < 0 || terminal > INT32_MAX))
+                r = error_set(err, -EINVAL, "--window takes the number of an open descriptor, not \"%s\"",
+                              settings->window);
+        if (!r && settings->window)
+                r = window_open(vmm, (int)terminal, &vmm->window, err);
+        for (char **stream = settings->streams; !r && stream && *stream; stream++)
+                r = socket_bridge_inherit(vmm->sockets, *stream, err);
+        return r;
+}
+
 static void wake_ready(void *owner, uint32_t events)
 {
         struct vmm *vmm = owner;
@@ -246,8 +268,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
                 r = entropy_source_open(vmm, &vmm->entropy, err);
         if (!r)
                 r = memory_return_open(vmm, &vmm->memory, err);
-        if (!r && settings->socket)
-                r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
+        if (!r)
+                r = open_sockets(vmm, settings, err);
         if (!r && settings->control)
                 r = control_open(vmm, settings->control, &vmm->control, err);
         if (!r)
@@ -276,6 +298,8 @@ static void tear_down(struct vmm *vmm)
         free(vmm->shares);
         if (vmm->control)
                 control_close(vmm->control);
+        if (vmm->window)
+                window_close(vmm->window);
         if (vmm->sockets)
                 socket_bridge_close(vmm->sockets);
         if (vmm->memory)
@@ -301,9 +325,12 @@ static void serve(struct vmm *vmm)
                 bool over = vmm->failed || vmm->end != MACHINE_RUNS;
                 pthread_mutex_unlock(&vmm->lock);
                 if (over)
-                        return;
+                        break;
                 event_loop_turn(&vmm->loop);
         }
+        /* What the program wrote before the end: as long as its reader takes, unless somebody wants us gone. */
+        while (vmm->sockets && !vmm->pressed && socket_bridge_holds_output(vmm->sockets))
+                event_loop_turn(&vmm->loop);
 }
 
 void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind)
@@ -350,7 +377,10 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
         if (settings->cpus < 1 || settings->cpus > VMM_CPUS_MAX)
                 return error_set(err, -EINVAL, "a virtual machine has 1 to %d CPUs, not %" PRIi64, VMM_CPUS_MAX,
                                  settings->cpus);
-        int r = set_up(&vmm, settings, err);
+        signal(SIGPIPE, SIG_IGN);
+        int r = outcome_open(&vmm.outcome, settings->reason, err);
+        if (!r)
+                r = set_up(&vmm, settings, err);
         if (!r)
                 r = start(&vmm, settings, err);
         if (!r)
@@ -361,7 +391,8 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
         if (!r && vmm.failed)
                 r = error_set(err, -EIO, "the virtual machine stopped: %s", vmm.operations->failure(vmm.failed->vcpu));
         else if (!r)
-                r = (int)vmm.code;
+                r = outcome_judge(&vmm.outcome, vmm.end, vmm.code, err);
+        outcome_tell(&vmm.outcome, r, err);
         tear_down(&vmm);
         return r;
 }

@@ -24,7 +24,11 @@ struct vmm_settings {
         char **shares;       /* each as shared_folder_parse() has it */
         const char *socket;  /* where socket_bridge.h listens; NULL: the guest has no vsock */
         const char *control; /* where control.h listens, or NULL */
-        const char *kernel, *initrd, *append;
+        const char *kernel, *append;
+        char **initrds;      /* archives, one after the other */
+        char **streams;      /* each as socket_bridge_inherit() has it */
+        const char *window;  /* descriptor of the terminal whose size the guest is told, or NULL */
+        const char *reason;  /* descriptor that is told how the machine ended, or NULL: outcome.h */
         bool no_jail;    /* keep privileges and files: for debuggers and tracers */
         bool statistics; /* exits by reason and device, on stderr at the end */
 };

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "hosted/event_loop.h"
 #include "hosted/jail.h"
+#include "hosted/outcome.h"
 #include "hosted/vmm.h"
 #include "machine/machine.h"
 
@@ -53,6 +54,7 @@ struct memory_return;
 struct shared_folder;
 struct socket_bridge;
 struct tap;
+struct window;
 
 struct vmm {
         const struct engine_operations *operations;
@@ -76,6 +78,8 @@ struct vmm {
         struct entropy_source *entropy;
         struct memory_return *memory;
         struct socket_bridge *sockets;
+        struct window *window;
+        struct outcome outcome; /* the console's text, under the lock */
         struct control *control;
 
         /* Under the lock: processors that are to rest, do rest, are to end. */
