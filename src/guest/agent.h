@@ -6,16 +6,21 @@
  *
  *   streams   The guest connects to the host (CID 2) at the ports that machine_config.h's `streams` gives: raw bytes of
  *             the main program, no frames. Half-close is the end of a stream. The guest ends the virtual machine after
- *             the host has closed its side of output streams whose end it has read, so that no byte is lost.
+ *             the host has closed its side of output streams whose end it has read, so that no byte is lost; until
+ *             then the host keeps its side of them open (that of a terminal, too, whose input has no end).
  *   control   AGENT_CONTROL as the first frame. The guest answers with an AGENT_STATE at once and one at each change,
- *             until the end. The host may send AGENT_START, AGENT_SIGNAL, AGENT_WINDOW and AGENT_SHUT_DOWN; each is
- *             answered by AGENT_DONE or AGENT_ERROR, in their order. Where machine_config.h's `control` gives a port,
- *             the guest connects to it first of all, and that connection is such a one without AGENT_CONTROL.
+ *             until the last. The host may send AGENT_START, AGENT_SIGNAL, AGENT_WINDOW, AGENT_KILL_ALL and
+ *             AGENT_SHUT_DOWN; each is answered by AGENT_DONE or AGENT_ERROR, in their order. Where machine_config.h's
+ *             `control` gives a port, the guest connects to it first of all, and that connection is such a one without
+ *             AGENT_CONTROL.
  *   exec      AGENT_EXEC as the first frame: answered by AGENT_STARTED or AGENT_ERROR. Then AGENT_INPUT from the host,
  *             AGENT_OUTPUT and AGENT_ERRORS from the guest, each ended by an empty one, and AGENT_EXIT as the last
  *             frame, after the output's ends. Signals and window sizes go over a control connection, where input that
  *             nobody reads does not hold them up. A hang-up of the host closes the program's streams, not the program.
  *   requests  AGENT_STATISTICS, AGENT_COPY_IN or AGENT_COPY_OUT as the first frame, one for each connection.
+ *
+ * After the last frame of a connection (AGENT_ENDED, AGENT_FAILED, AGENT_EXIT, an answer) the host closes it: then the
+ * guest knows that it has arrived. It waits for that half a second at most.
  *
  * The guest listens at AGENT_PORT and takes connections of the host alone (CID 2). A frame is a struct agent_frame and
  * `length` bytes; numbers are little-endian, texts UTF-8 without a zero at the end. Either side may be hostile: whoever

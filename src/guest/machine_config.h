@@ -30,29 +30,24 @@
  */
 #pragma once
 
-#include <net/ethernet.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "network/address.h"
 
 #define MACHINE_CONFIG_FOLDERS "/run/onggi/folders"
 #define MACHINE_CONFIG_FILES   "/run/onggi/files"
 
-#define MACHINE_CONFIG_LIST_MAX   64    /* elements of each list */
-#define MACHINE_CONFIG_SERIAL_MAX 20    /* letters: virtio 1.2, section 5.2.6, VIRTIO_BLK_T_GET_ID */
-#define MACHINE_CONFIG_TAG_MAX    36    /* bytes: virtio 1.2, section 5.11.4 */
-#define MACHINE_CONFIG_NAME_MAX   63    /* of a host, a file, an interface (15) */
-#define MACHINE_CONFIG_TEXT_MAX   65536 /* of a file */
-
-struct machine_address {
-        int family; /* AF_INET, AF_INET6 */
-        uint8_t bytes[16];
-        unsigned prefix; /* bits */
-};
+#define MACHINE_CONFIG_LIST_MAX       64 /* elements of each list */
+#define MACHINE_CONFIG_INTERFACES_MAX 16
+#define MACHINE_CONFIG_ADDRESSES_MAX  8     /* of an interface */
+#define MACHINE_CONFIG_SERIAL_MAX     20    /* letters: virtio 1.2, section 5.2.6, VIRTIO_BLK_T_GET_ID */
+#define MACHINE_CONFIG_TAG_MAX        36    /* bytes: virtio 1.2, section 5.11.4 */
+#define MACHINE_CONFIG_NAME_MAX       63    /* of a host, a file, an interface (15) */
+#define MACHINE_CONFIG_TEXT_MAX       65536 /* of a file */
 
 struct machine_folder {
         char tag[MACHINE_CONFIG_TAG_MAX + 1];
@@ -67,16 +62,18 @@ struct machine_file {
 
 struct machine_interface {
         char name[16];
-        uint8_t mac[ETH_ALEN];
+        uint8_t mac[6];
         unsigned mtu; /* 0: as it is */
         size_t address_count;
-        struct machine_address addresses[MACHINE_CONFIG_LIST_MAX];
+        struct machine_address {
+                struct address address;
+                unsigned prefix; /* bits */
+        } addresses[MACHINE_CONFIG_ADDRESSES_MAX];
 };
 
 struct machine_route {
-        struct machine_address to; /* prefix 0 for the default */
-        bool has_via;
-        uint8_t via[16]; /* of the same family */
+        struct subnet to;   /* prefix 0 for the default */
+        struct address via; /* of the same family, or of family 0: none */
         char interface[16];
 };
 
@@ -88,7 +85,7 @@ struct machine_config {
         size_t folder_count, file_count, interface_count, route_count;
         struct machine_folder folders[MACHINE_CONFIG_LIST_MAX];
         struct machine_file files[MACHINE_CONFIG_LIST_MAX];
-        struct machine_interface *interfaces;
+        struct machine_interface interfaces[MACHINE_CONFIG_INTERFACES_MAX];
         struct machine_route routes[MACHINE_CONFIG_LIST_MAX];
         char hostname[MACHINE_CONFIG_NAME_MAX + 1];
         unsigned input, output, errors, terminal; /* ports, 0: none */
