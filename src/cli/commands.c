@@ -103,6 +103,7 @@ const struct command_name commands[] = {
         { "top", &command_top },
         { "port", &command_port },
         { "events", &command_events },
+        { "compare", &command_compare },
 
         { "Images", NULL },
         { "images", &command_images },

@@ -27,6 +27,7 @@ extern const struct command command_volume_create, command_volume_list, command_
 extern const struct command command_instance_prune, command_image_prune, command_network_prune, command_volume_prune,
         command_system_prune; /* prune.c */
 
+extern const struct command command_compare;
 extern const struct command command_doctor;
 extern const struct command command_version;
 extern const struct command command_complete;

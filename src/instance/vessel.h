@@ -28,6 +28,7 @@
 #include "instance/instance.h"
 
 struct start;
+struct engine_choice;
 
 #define VM_ANNOTATION         "org.onggi.vm."
 #define VM_ANNOTATION_ENGINE  VM_ANNOTATION "engine"
@@ -52,6 +53,8 @@ struct vessel {
          * go through the runtime. NULL: that process is the program.
          */
         const char *guardian;
+        const struct engine_choice
+                *engines; /* that it can run on, as engines.h lists them; NULL: the processor itself */
 
         /* Whether these settings fit together; asks nothing of the host. */
         int (*check)(const struct instance_settings *settings, struct error *err);

@@ -190,6 +190,7 @@ const struct vessel vessel_vm = {
         .containers = "runtime-vm",
         .written = "disk",
         .guardian = "the virtual machine's process",
+        .engines = engine_choices,
         .check = vm_check_settings,
         .ready = ready,
         .root = root,
