@@ -17,7 +17,7 @@
 #define IMAGE    GUEST_RUN "/image"
 #define WRITABLE GUEST_RUN "/writable"
 
-#define SERIAL_FILE_MAX 64
+#define SERIAL_FILE_MAX 4096 /* the size that sysfs says each of its files has */
 
 struct mounting {
         const char *source, *target, *type;
