@@ -82,8 +82,7 @@ static int do_stop(struct vmm *vmm, const struct json_at *request, json_t *answe
         (void)answer;
         (void)err;
         pthread_mutex_lock(&vmm->lock);
-        if (vmm->end == MACHINE_RUNS)
-                vmm->end = MACHINE_OFF;
+        vmm_stop(vmm);
         pthread_mutex_unlock(&vmm->lock);
         return 0;
 }

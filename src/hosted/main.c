@@ -35,6 +35,8 @@ static const struct option_spec options[] = {
           "the terminal whose size the guest's agent is told at SIGWINCH" },
         { "reason", 0, OPTION_STRING, offsetof(struct vmm_settings, reason), "DESCRIPTOR",
           "gets a line when the machine ends otherwise than by the guest's exit code, which is an error then" },
+        { "report", 0, OPTION_STRING, offsetof(struct vmm_settings, report), "DESCRIPTOR",
+          "gets a line of JSON when the guest runs and one when the machine has ended, with how it did" },
         { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
           "a socket that takes commands: status, pause, resume, power, stop, balloon, statistics" },
         { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,

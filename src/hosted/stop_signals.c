@@ -16,7 +16,7 @@ static void signal_came(void *owner, uint32_t events)
                 return;
         pthread_mutex_lock(&vmm->lock);
         if (vmm->pressed || signal.ssi_signo == SIGQUIT)
-                vmm->end = vmm->end == MACHINE_RUNS ? MACHINE_OFF : vmm->end;
+                vmm_stop(vmm);
         else
                 power_press(&vmm->machine.power);
         vmm->pressed = true;

@@ -23,6 +23,7 @@
 #include "hosted/guest_ram.h"
 #include "hosted/initrd.h"
 #include "hosted/memory_return.h"
+#include "hosted/report.h"
 #include "hosted/shared_folder.h"
 #include "hosted/socket_bridge.h"
 #include "hosted/statistics.h"
@@ -38,6 +39,14 @@ void vmm_wake(struct vmm *vmm)
 {
         uint64_t one = 1;
         (void)!write(vmm->wake.fd, &one, sizeof(one));
+}
+
+void vmm_stop(struct vmm *vmm)
+{
+        if (vmm->end != MACHINE_RUNS)
+                return;
+        vmm->end = MACHINE_OFF;
+        vmm->stopped = true;
 }
 
 static void host_console_send(void *context, const uint8_t *bytes, size_t length)
@@ -379,12 +388,17 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
                                  settings->cpus);
         signal(SIGPIPE, SIG_IGN);
         int r = outcome_open(&vmm.outcome, settings->reason, err);
+        int told = report_open(&vmm, settings->report, err);
+        if (!r)
+                r = told;
         if (!r)
                 r = set_up(&vmm, settings, err);
         if (!r)
                 r = start(&vmm, settings, err);
-        if (!r)
+        if (!r) {
+                report_running(&vmm);
                 serve(&vmm);
+        }
         processors_stop(&vmm);
         if (settings->statistics)
                 statistics_print(&vmm);
@@ -393,6 +407,7 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
         else if (!r)
                 r = outcome_judge(&vmm.outcome, vmm.end, vmm.code, err);
         outcome_tell(&vmm.outcome, r, err);
+        report_ended(&vmm, r, err);
         tear_down(&vmm);
         return r;
 }

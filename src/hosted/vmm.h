@@ -29,6 +29,7 @@ struct vmm_settings {
         char **streams;      /* each as socket_bridge_inherit() has it */
         const char *window;  /* descriptor of the terminal whose size the guest is told, or NULL */
         const char *reason;  /* descriptor that is told how the machine ended, or NULL: outcome.h */
+        const char *report;  /* descriptor that is told of start and end in JSON, or NULL: report.h */
         bool no_jail;    /* keep privileges and files: for debuggers and tracers */
         bool statistics; /* exits by reason and device, on stderr at the end */
 };

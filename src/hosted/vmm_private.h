@@ -66,6 +66,7 @@ struct vmm {
         bool pressed; /* the power button, by a signal */
         struct console console;
         bool jailed;
+        int report; /* descriptor of report.h, or -1 */
         unsigned processor_count;
         struct processor *processors;
         struct doorbell *doorbells; /* all that the machine may ask for; fixed once the guest runs */
@@ -90,11 +91,15 @@ struct vmm {
         /* Under the lock: how it ended. */
         enum machine_end end;
         unsigned code;
+        bool stopped; /* by us, not by the guest */
         const struct processor *failed;
 };
 
 /* Brings the main loop out of its wait. Any thread. */
 void vmm_wake(struct vmm *vmm);
+
+/* Ends the machine, unless it has. Under the lock. */
+void vmm_stop(struct vmm *vmm);
 
 /* First thing in each thread of the guest's: no way back, and no guest without it. */
 void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind);
