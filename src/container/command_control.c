@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "container/command.h"
 #include "container/container.h"
+#include "container/runtime.h"
 
 struct options {
         bool all, force;
@@ -61,8 +62,8 @@ static int refuse(const struct global_options *global, const struct command *com
                   struct error *err)
 {
         (void)global, (void)argc, (void)argv;
-        return error_set(err, -EOPNOTSUPP, "%s is not supported: onggi-runtime does not save and load processes",
-                         command->name);
+        return error_set(err, -EOPNOTSUPP, "%s is not supported: %s does not save and load processes", command->name,
+                         runtime.name);
 }
 
 const struct command command_kill = {

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "container/command.h"
 #include "container/container.h"
+#include "container/runtime.h"
 
 struct options {
         bool stats;
@@ -33,11 +34,16 @@ static int print_event(const char *type, const char *id, json_t *data, struct er
         return puts(text) < 0 || fflush(stdout) ? error_errno(err, "cannot write an event") : 0;
 }
 
-static int print_statistics(const struct cgroup *cgroup, const char *id, struct error *err)
+static int print_statistics(const struct state *state, const struct cgroup *cgroup, struct error *err)
 {
         json_t *data = NULL;
         int r = cgroup_statistics(cgroup, &data, err);
-        return r < 0 ? r : print_event("stats", id, data, err);
+        if (!r && runtime.measure) {
+                r = runtime.measure(state, data, err);
+                if (r < 0)
+                        json_decref(data);
+        }
+        return r < 0 ? r : print_event("stats", state->id, data, err);
 }
 
 /* Until the container ends. */
@@ -64,7 +70,7 @@ static int follow(const struct state *state, const struct cgroup *cgroup, uint64
                 if (left)
                         continue;
                 left = interval / 1000000;
-                int r = print_statistics(cgroup, state->id, err);
+                int r = print_statistics(state, cgroup, err);
                 if (r < 0)
                         return r;
         }
@@ -90,7 +96,7 @@ static int run(const struct global_options *global, const struct command *comman
         r = container_cgroup(state, &cgroup, err);
         if (r < 0)
                 return r;
-        r = options.stats ? print_statistics(cgroup, state->id, err) : follow(state, cgroup, options.interval, err);
+        r = options.stats ? print_statistics(state, cgroup, err) : follow(state, cgroup, options.interval, err);
         cgroup_free(cgroup);
         return r;
 }

@@ -9,6 +9,7 @@
 #include "container/command.h"
 #include "container/container_exec.h"
 #include "container/foreground.h"
+#include "container/runtime.h"
 
 struct options {
         const char *process, *user, *cwd, *apparmor, *label, *pid_file, *console_socket, *cgroup;
@@ -75,7 +76,7 @@ static int start(const struct global_options *global, const struct options *opti
         if (!options->detach)
                 foreground_prepare();
         struct container_running running;
-        r = container_exec(operands[0], &exec, &running, err);
+        r = runtime.exec(operands[0], &exec, &running, err);
         if (r < 0)
                 return r;
         int status = options->detach ? 0 : foreground_wait(running.pid, running.pidfd, running.master, err);

@@ -15,6 +15,7 @@
 #include "container/command.h"
 #include "container/container.h"
 #include "container/pid_namespace.h"
+#include "container/runtime.h"
 
 static int print_json(const json_t *value, size_t flags, struct error *err)
 {
@@ -39,6 +40,8 @@ static int state(const struct global_options *global, const struct command *comm
         if (r < 0)
                 return r;
         _cleanup_json_ json_t *report = state_report(found);
+        if (report && runtime.report)
+                runtime.report(found, report);
         return report ? print_json(report, JSON_INDENT(2), err) : error_memory(err);
 }
 
@@ -241,6 +244,11 @@ static int ps(const struct global_options *global, const struct command *command
         r = check_format(options.format, &json, err);
         if (r < 0)
                 return r;
+        if (runtime.list_processes && !json) {
+                _cleanup_(state) struct state *found = NULL;
+                r = state_open(global->root, operands[0], false, &found, err);
+                return r < 0 ? r : runtime.list_processes(found, operands + 1, err);
+        }
         _cleanup_free_ pid_t *pids = NULL;
         size_t count = 0;
         r = processes_of(global->root, operands[0], &pids, &count, err);

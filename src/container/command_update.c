@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "container/command.h"
 #include "container/container.h"
+#include "container/runtime.h"
 
 struct options {
         const char *resources, *cpuset_cpus, *cpuset_mems, *l3_cache, *memory_bandwidth;
@@ -128,7 +129,9 @@ static int apply(const struct state *state, const json_t *document, struct error
         if (r < 0)
                 return r;
         struct cgroup *cgroup = NULL;
-        r = container_cgroup(state, &cgroup, err);
+        r = runtime.fit ? runtime.fit(state, resources, err) : 0;
+        if (!r)
+                r = container_cgroup(state, &cgroup, err);
         if (!r) {
                 r = cgroup_apply(cgroup, resources, err);
                 cgroup_free(cgroup);

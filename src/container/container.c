@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "container/channel.h"
 #include "container/log.h"
+#include "container/runtime.h"
 
 /* The kernel ends a killed process soon; one in an uninterruptible sleep must not hold an engine for ever. */
 #define DEATH_MILLISECONDS 10000
@@ -30,7 +31,7 @@ static int run_hooks(const struct state *state, enum hook_point point, enum cont
 
 /* ---- start ---- */
 
-static int let_go(const struct state *state, struct error *err)
+static int open_gate(const struct state *state, struct error *err)
 {
         _cleanup_close_ int result = openat(state->folder, "result", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
         _cleanup_close_ int gate = openat(state->folder, "start", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
@@ -41,6 +42,20 @@ static int let_go(const struct state *state, struct error *err)
         unlinkat(state->folder, "start", 0);
         unlinkat(state->folder, "result", 0);
         return channel_result(result, err);
+}
+
+static int let_go(const struct state *state, struct error *err)
+{
+        _cleanup_close_ int process = state_process(state), expected = -1;
+        if (process < 0)
+                return error_set(err, -ESRCH, "the container's first process waits no more");
+        if (runtime.expect) {
+                expected = runtime.expect(state, err);
+                if (expected < 0)
+                        return expected;
+        }
+        int r = open_gate(state, err);
+        return !r && runtime.await ? runtime.await(state, expected, process, err) : r;
 }
 
 int container_start(const char *root, const char *id, struct error *err)
@@ -108,11 +123,13 @@ int container_kill(const char *root, const char *id, int signal, bool all, struc
         int r = state_open(root, id, true, &state, err);
         if (r < 0)
                 return r;
-        if (all && state->complete)
+        if (all && state->complete && (!runtime.signal || signal == SIGKILL))
                 return signal_all(state, signal, err);
         _cleanup_close_ int process = state->complete ? state_process(state) : -ESRCH;
         if (process < 0)
                 return error_set(err, -ESRCH, "container not running");
+        if (runtime.signal && signal != SIGKILL)
+                return runtime.signal(state, process, signal, all, err);
         r = process_signal(process, signal);
         if (r < 0)
                 return error_code(err, r, "cannot send %s to the container %s", signal_name(signal), id);
@@ -189,6 +206,8 @@ static int destroy(struct state *state, const struct cgroup *cgroup, struct erro
                 r = intel_rdt_remove(state->id, err);
         if (r < 0)
                 return r;
+        if (runtime.clean)
+                runtime.clean(state);
         if (state->complete) {
                 struct error hook = { 0 };
                 if (run_hooks(state, HOOK_POSTSTOP, CONTAINER_STOPPED, &hook) < 0)

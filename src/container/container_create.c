@@ -22,9 +22,7 @@
 #include "container/creation.h"
 #include "container/log.h"
 #include "container/oom_score.h"
-
-/* Folders below --root whose names start with a dot are no containers. */
-#define SECCOMP_CACHE ".seccomp"
+#include "container/runtime.h"
 
 /* ---- before the first process ---- */
 
@@ -72,27 +70,6 @@ static int keep_config(const struct creation *creation, struct error *err)
         return r < 0 ? error_code(err, r, "cannot keep config.json in %s", creation->options->root) : 0;
 }
 
-static int prepare_filter(struct creation *creation, struct error *err)
-{
-        _cleanup_free_ char *cache = text_format("%s/" SECCOMP_CACHE, creation->options->root);
-        return cache ? config_seccomp(creation->config, cache, &creation->seccomp, err) : error_memory(err);
-}
-
-static int open_namespaces(struct creation *creation, struct error *err)
-{
-        struct namespaces *namespaces = &creation->config->namespaces;
-        int r = namespaces_open(namespaces, err);
-        if (!r && namespaces->create & CLONE_NEWUSER) {
-                int fd = user_namespace_create(&creation->config->uids, &creation->config->gids, err);
-                if (fd < 0)
-                        return fd;
-                namespaces_adopt(namespaces, CLONE_NEWUSER, fd);
-        }
-        return r < 0 ? r
-                     : rootfs_open_sources(creation->config->rootfs, namespaces_descriptor(namespaces, CLONE_NEWUSER),
-                                           err);
-}
-
 /*
  * Opened for reading and writing: the first process is never without the other end, and a reader shows that it waits.
  */
@@ -108,8 +85,10 @@ static int make_cgroup(struct creation *creation, struct error *err)
 {
         struct config *config = creation->config;
         const struct container_options *options = creation->options;
-        int r = cgroup_create(creation->state->id, config->cgroups_path, options->systemd_cgroup, options->rootless,
-                              config->resources, &creation->cgroup, err);
+        int r = runtime.fit ? runtime.fit(creation->state, config->resources, err) : 0;
+        if (!r)
+                r = cgroup_create(creation->state->id, config->cgroups_path, options->systemd_cgroup, options->rootless,
+                                  config->resources, &creation->cgroup, err);
         if (!r)
                 r = cgroup_apply(creation->cgroup, config->resources, err);
         if (!r)
@@ -133,9 +112,7 @@ static int prepare(struct creation *creation, bool waits, struct error *err)
                 r = keep_config(creation, err);
         test_point("container.config.kept");
         if (!r)
-                r = prepare_filter(creation, err);
-        if (!r)
-                r = open_namespaces(creation, err);
+                r = runtime.prepare(creation, err);
         if (!r && waits)
                 r = open_fifo(creation, "start", &creation->gate, err);
         if (!r && waits)
@@ -260,7 +237,7 @@ static int start_first_process(struct creation *creation, struct error *err)
         struct oom_score before;
         r = oom_score_lend(&creation->config->program, creation->options->rootless, &before, err);
         if (!r)
-                r = first_process_start(creation, err);
+                r = runtime.start_process(creation, err);
         oom_score_return(&before);
         return r;
 }
@@ -315,6 +292,8 @@ static void creation_undo(struct creation *creation)
                 log_write(LOG_LEVEL_WARNING, "%s", ignored.text);
         if (state->rdt && intel_rdt_remove(state->id, &ignored) < 0)
                 log_write(LOG_LEVEL_WARNING, "%s", ignored.text);
+        if (creation->began && runtime.clean)
+                runtime.clean(state);
         if (creation->began)
                 run_hooks(creation, HOOK_POSTSTOP, CONTAINER_STOPPED, &ignored);
         if (state_remove(state, &ignored) < 0)
@@ -358,10 +337,17 @@ int container_run(const char *id, const struct container_options *options, struc
         if (r < 0)
                 return r;
         r = build(&creation, false, &running->master, err);
+        _cleanup_close_ int expected = -1;
+        if (!r && runtime.expect) {
+                expected = runtime.expect(creation.state, err);
+                r = expected < 0 ? expected : 0;
+        }
         if (!r && channel_send(creation.channel[0], MESSAGE_CONTINUE, 0, NULL, -1) < 0)
                 r = error_set(err, -ECHILD, "the first process ended before its program was started");
         if (!r)
                 r = channel_result(creation.channel[0], err);
+        if (!r && runtime.await)
+                r = runtime.await(creation.state, expected, creation.pidfd, err);
         if (!r)
                 r = run_hooks(&creation, HOOK_POSTSTART, CONTAINER_RUNNING, err);
         if (r < 0) {

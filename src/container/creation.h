@@ -34,7 +34,8 @@ struct creation {
         bool began;       /* the first process was started: hooks may have run, poststop hooks must */
 };
 
-/* Starts the first process. Returns 0 with state->pid and pidfd filled. */
+/* struct runtime's of a process in the host's sight: filter and namespaces; and the process itself. */
+int first_process_prepare(struct creation *creation, struct error *err);
 int first_process_start(struct creation *creation, struct error *err);
 
 /* What the first process does, in its namespaces: never returns. */

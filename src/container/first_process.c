@@ -37,6 +37,9 @@
  * written and then entered. The cgroup namespace is unshared when the process is where its root shall be.
  */
 
+/* Folders below --root whose names start with a dot are no containers. */
+#define SECCOMP_CACHE ".seccomp"
+
 /* Those that clone3(2) makes; the rest is the first process's own work. */
 static int cloned(const struct creation *creation)
 {
@@ -134,6 +137,33 @@ static int start_directly(struct creation *creation, struct error *err)
                 r = error_errno(err, "cannot return to the own pid namespace");
         creation->state->pid = pid;
         return r;
+}
+
+static int prepare_filter(struct creation *creation, struct error *err)
+{
+        _cleanup_free_ char *cache = text_format("%s/" SECCOMP_CACHE, creation->options->root);
+        return cache ? config_seccomp(creation->config, cache, &creation->seccomp, err) : error_memory(err);
+}
+
+static int open_namespaces(struct creation *creation, struct error *err)
+{
+        struct namespaces *namespaces = &creation->config->namespaces;
+        int r = namespaces_open(namespaces, err);
+        if (!r && namespaces->create & CLONE_NEWUSER) {
+                int fd = user_namespace_create(&creation->config->uids, &creation->config->gids, err);
+                if (fd < 0)
+                        return fd;
+                namespaces_adopt(namespaces, CLONE_NEWUSER, fd);
+        }
+        return r < 0 ? r
+                     : rootfs_open_sources(creation->config->rootfs, namespaces_descriptor(namespaces, CLONE_NEWUSER),
+                                           err);
+}
+
+int first_process_prepare(struct creation *creation, struct error *err)
+{
+        int r = prepare_filter(creation, err);
+        return r < 0 ? r : open_namespaces(creation, err);
 }
 
 int first_process_start(struct creation *creation, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "container/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -72,7 +73,7 @@ void log_write(enum log_level level, const char *format, ...)
 
         if (target.fd < 0) {
                 if (level != LOG_LEVEL_ERROR)
-                        dprintf(STDERR_FILENO, "onggi-runtime: %s: %s\n", names[level], text);
+                        dprintf(STDERR_FILENO, "%s: %s: %s\n", program_invocation_short_name, names[level], text);
                 return;
         }
         _cleanup_free_ char *line = format_line(level, text);

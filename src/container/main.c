@@ -10,6 +10,7 @@
 #include "container/config.h"
 #include "container/log.h"
 #include "container/own_binary.h"
+#include "container/runtime.h"
 
 static const struct option_spec global_table[] = {
         { "root", 0, OPTION_STRING, offsetof(struct global_options, root), "FOLDER",
@@ -35,8 +36,9 @@ static const struct command *const commands[] = {
 
 static void print_help(void)
 {
-        printf("usage: onggi-runtime [options] COMMAND [options] [operands]\n\n"
-               "Runs containers as the OCI runtime-spec " OCI_VERSION " describes them.\n\nCommands:\n");
+        printf("usage: %s [options] COMMAND [options] [operands]\n\n"
+               "%s, as the OCI runtime-spec " OCI_VERSION " describes them.\n\nCommands:\n",
+               runtime.name, runtime.purpose);
         for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
                 if (commands[i]->help)
                         printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
@@ -54,7 +56,7 @@ int command_parse(const struct command *command, int argc, char **argv, void *ta
         if (r < 0)
                 return error_prefix(err, "%s", command->name);
         if (r) {
-                printf("usage: onggi-runtime %s %s%s\n\n%s\n", command->name, command->options ? "[options] " : "",
+                printf("usage: %s %s %s%s\n\n%s\n", runtime.name, command->name, command->options ? "[options] " : "",
                        command->operands, command->help);
                 if (command->options) {
                         printf("\n");
@@ -64,9 +66,9 @@ int command_parse(const struct command *command, int argc, char **argv, void *ta
         }
         int count = argc - first;
         if (count < command->fewest || (command->most >= 0 && count > command->most))
-                return error_set(err, -EINVAL, "%s takes %s: onggi-runtime %s %s", command->name,
-                                 count < command->fewest ? "more operands" : "fewer operands", command->name,
-                                 command->operands);
+                return error_set(err, -EINVAL, "%s takes %s: %s %s %s", command->name,
+                                 count < command->fewest ? "more operands" : "fewer operands", runtime.name,
+                                 command->name, command->operands);
         *operands = argv + first;
         return 0;
 }
@@ -103,10 +105,10 @@ static int dispatch(struct global_options *global, int argc, char **argv, char *
                 const struct command *command = commands[i];
                 if (strcmp(command->name, argv[0]))
                         continue;
-                int r = command->protects ? own_binary_protect(all, environ, err) : 0;
+                int r = command->protects && runtime.enters ? own_binary_protect(all, environ, err) : 0;
                 return r < 0 ? r : command->run(global, command, argc, argv, err);
         }
-        return error_set(err, -EINVAL, "unknown command \"%s\"; `onggi-runtime --help` lists them", argv[0]);
+        return error_set(err, -EINVAL, "unknown command \"%s\"; `%s --help` lists them", argv[0], runtime.name);
 }
 
 static int run(int argc, char **argv, struct error *err)
@@ -118,7 +120,7 @@ static int run(int argc, char **argv, struct error *err)
         if (r < 0)
                 return r;
         if (global.version) {
-                printf("onggi-runtime version " ONGGI_VERSION "\nspec: " OCI_VERSION "\n");
+                printf("%s version " ONGGI_VERSION "\nspec: " OCI_VERSION "\n", runtime.name);
                 return 0;
         }
         if (r || first >= argc || !strcmp(argv[first], "help")) {
@@ -138,6 +140,6 @@ int main(int argc, char **argv)
         if (r >= 0)
                 return r;
         log_write(LOG_LEVEL_ERROR, "%s", err.text);
-        dprintf(STDERR_FILENO, "onggi-runtime: %s\n", err.text);
+        dprintf(STDERR_FILENO, "%s: %s\n", runtime.name, err.text);
         return 1;
 }
