@@ -128,8 +128,9 @@ static int mount_by_layers(const struct overlay *overlay, int *mount, struct err
                 r = set_options(fs, overlay, err);
         if (r)
                 return r;
+        /* Before Linux 6.5 options are only looked at now: what is unknown is found here. */
         if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-                return overlay_error(fs, overlay->upper, err);
+                return errno == EINVAL ? 1 : overlay_error(fs, overlay->upper, err);
         *mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
         return *mount < 0 ? overlay_error(fs, overlay->upper, err) : 0;
 }
