@@ -125,7 +125,9 @@ static const int calls_of_devices[] = {
         SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,
 };
 
-static const int calls_of_disks[] = { SYS_preadv, SYS_pwritev2, SYS_pwrite64, SYS_fdatasync, SYS_fallocate };
+static const int calls_of_disks[] = {
+        SYS_preadv, SYS_pwritev2, SYS_fdatasync, SYS_fallocate, SYS_ftruncate, SYS_ppoll, SYS_mremap,
+};
 
 /* What a shared folder's guest asks for; where that is, is the jail's matter: jail_folder.h. */
 static const int calls_of_folders[] = {
@@ -143,8 +145,8 @@ static const int calls_of_main[] = {
 };
 
 static const uint32_t ioctls_of_machines[] = {
-        KVM_RUN, KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,
-        TIOCGWINSZ,
+        KVM_RUN,       KVM_IRQ_LINE,      KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,
+        KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,
 };
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };
@@ -158,7 +160,7 @@ static const struct {
         struct {
                 const int *calls;
                 size_t count;
-        } lists[3];
+        } lists[4];
         struct {
                 const uint32_t *requests;
                 size_t count;
@@ -167,7 +169,9 @@ static const struct {
         [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, LIST(ioctls_of_machines) },
         [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, LIST(ioctls_of_disks) },
         [JAIL_FOLDER] = { { LIST(calls_of_all), LIST(calls_of_folders) }, { NULL, 0 } },
-        [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main) }, LIST(ioctls_of_machines) },
+        /* Disks are closed by it. */
+        [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main), LIST(calls_of_disks) },
+                        LIST(ioctls_of_machines) },
 };
 
 #define PROGRAM_MAX 192

@@ -11,11 +11,22 @@ static void on_kick(int signal)
         (void)signal; /* its arrival alone brings KVM_RUN back */
 }
 
-/* Returns whether the guest goes on. */
-static bool answer(struct processor *processor, struct engine_exit *exit)
+/* A register that the engine does not know: the guest gets its fault, and the statistics say what it looked for. */
+static void count_msr(struct processor *processor, uint32_t index)
+{
+        for (unsigned i = 0; i < PROCESSOR_MSRS_COUNTED; i++) {
+                struct msr_count *msr = &processor->msrs[i];
+                if (msr->count && msr->index != index)
+                        continue;
+                msr->index = index;
+                msr->count++;
+                return;
+        }
+}
+
+static void act(struct processor *processor, struct engine_exit *exit)
 {
         struct vmm *vmm = processor->vmm;
-        pthread_mutex_lock(&vmm->lock);
         processor->exits[exit->kind]++;
         switch (exit->kind) {
         case ENGINE_EXIT_PORT:
@@ -24,6 +35,7 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
         case ENGINE_EXIT_MMIO:
                 machine_mmio(&vmm->machine, gpa(exit->address), exit->size, exit->write, exit->data);
                 break;
+        case ENGINE_EXIT_MSR: count_msr(processor, (uint32_t)exit->address); break;
         case ENGINE_EXIT_KICKED: break;
         default: /* nothing can wake a CPU that halts without a local APIC; the others are ends of themselves */
                 if (!vmm->failed)
@@ -31,12 +43,33 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
                 vmm_wake(vmm);
                 break;
         }
-        vmm->resting += vmm->paused;
+}
+
+/* Stays here while processors are to rest. The lock is held. */
+static void rest(struct vmm *vmm)
+{
+        vmm->resting++;
         pthread_cond_broadcast(&vmm->rested);
-        bool rests = vmm->paused;
         while (vmm->paused && !vmm->stopping)
                 pthread_cond_wait(&vmm->resumed, &vmm->lock);
-        vmm->resting -= rests;
+        vmm->resting--;
+}
+
+/* Returns whether the guest goes on. */
+static bool answer(struct processor *processor, struct engine_exit *exit)
+{
+        struct vmm *vmm = processor->vmm;
+        pthread_mutex_lock(&vmm->lock);
+        act(processor, exit);
+        pthread_cond_broadcast(&vmm->rested);
+        /*
+         * A CPU rests between two instructions, so that its state can be read: the one that it left the guest with is
+         * finished by running again, which the kick then ends at once.
+         */
+        if (vmm->paused && exit->kind == ENGINE_EXIT_KICKED)
+                rest(vmm);
+        else if (vmm->paused)
+                vmm->operations->kick(processor->vcpu);
         bool runs = !vmm->failed && vmm->end == MACHINE_RUNS && !vmm->stopping;
         pthread_mutex_unlock(&vmm->lock);
         return runs;

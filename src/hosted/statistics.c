@@ -20,7 +20,11 @@ static void print_bus(const char *kind, const struct bus *bus)
         fprintf(stderr, "%s unclaimed: %" PRIu64 "\n", kind, bus->unclaimed);
 }
 
-static const char *const exit_names[ENGINE_EXITS] = { "port", "mmio", "halt", "shutdown", "kicked", "failed" };
+static const char *const exit_names[ENGINE_EXITS] = {
+        [ENGINE_EXIT_PORT] = "port",         [ENGINE_EXIT_MMIO] = "mmio",         [ENGINE_EXIT_HALT] = "halt",
+        [ENGINE_EXIT_WINDOW] = "window",     [ENGINE_EXIT_PRIORITY] = "priority", [ENGINE_EXIT_MSR] = "msr",
+        [ENGINE_EXIT_SHUTDOWN] = "shutdown", [ENGINE_EXIT_KICKED] = "kicked",     [ENGINE_EXIT_FAILED] = "failed",
+};
 
 static uint64_t exits_of(const struct vmm *vmm, unsigned kind)
 {
@@ -52,11 +56,21 @@ void statistics_fill(const struct vmm *vmm, json_t *object)
         json_object_set_new(object, "returned", json_integer((json_int_t)memory_return_bytes(vmm->memory)));
 }
 
+/* What the guest looked for and no engine has: seldom of meaning, and the first place to look when a guest is odd. */
+static void print_msrs(const struct vmm *vmm)
+{
+        for (unsigned i = 0; i < vmm->processor_count; i++)
+                for (unsigned j = 0; j < PROCESSOR_MSRS_COUNTED && vmm->processors[i].msrs[j].count; j++)
+                        fprintf(stderr, "msr 0x%08" PRIx32 " of CPU %u is unknown: %" PRIu64 " accesses\n",
+                                vmm->processors[i].msrs[j].index, i, vmm->processors[i].msrs[j].count);
+}
+
 void statistics_print(const struct vmm *vmm)
 {
         for (unsigned i = 0; i < ENGINE_EXITS; i++)
                 if (exits_of(vmm, i))
                         fprintf(stderr, "exits %-10s %" PRIu64 "\n", exit_names[i], exits_of(vmm, i));
+        print_msrs(vmm);
         print_bus("port", &vmm->machine.ports);
         print_bus("memory", &vmm->machine.mmio);
         for (unsigned i = 0; i < vmm->disk_count; i++)

@@ -49,6 +49,12 @@ void vmm_stop(struct vmm *vmm)
         vmm->stopped = true;
 }
 
+void vmm_ask_for_pause(struct vmm *vmm)
+{
+        vmm->pause_asked = true;
+        vmm_wake(vmm);
+}
+
 static void host_console_send(void *context, const uint8_t *bytes, size_t length)
 {
         struct vmm *vmm = context;
@@ -221,7 +227,8 @@ static int open_sockets(struct vmm *vmm, const struct vmm_settings *settings, st
 {
         if (!settings->socket)
                 return settings->streams || settings->window
-                               ? error_set(err, -EINVAL, "--stream and --window need --vsock, by which the guest reaches them")
+                               ? error_set(err, -EINVAL,
+                                           "--stream and --window need --vsock, by which the guest reaches them")
                                : 0;
         int r = socket_bridge_open(vmm, settings->socket, &vmm->sockets, err);
         uint64_t terminal;
@@ -241,6 +248,12 @@ static void wake_ready(void *owner, uint32_t events)
         uint64_t count;
         (void)events;
         (void)!read(vmm->wake.fd, &count, sizeof(count));
+        pthread_mutex_lock(&vmm->lock);
+        bool pause = vmm->pause_asked;
+        vmm->pause_asked = false;
+        pthread_mutex_unlock(&vmm->lock);
+        if (pause)
+                processors_pause(vmm);
         console_serve(vmm);
 }
 
@@ -284,8 +297,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r)
                 r = load(vmm, settings, &entry, err);
         if (!r)
-                r = vmm->operations->open(&(struct engine_settings){ .cpus = (unsigned)settings->cpus }, &vmm->engine,
-                                          err);
+                r = vmm->operations->open(&(struct engine_settings){ .topology = { 1, (unsigned)settings->cpus, 1 } },
+                                          &vmm->engine, err);
         if (!r)
                 r = vmm->operations->map(vmm->engine, &vmm->machine.memory, err);
         if (!r)

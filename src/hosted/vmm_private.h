@@ -32,6 +32,13 @@ struct doorbell {
         struct event_source source; /* of a device that the main loop serves */
 };
 
+#define PROCESSOR_MSRS_COUNTED 16
+
+struct msr_count {
+        uint32_t index;
+        uint64_t count; /* 0: a free place */
+};
+
 struct processor {
         struct vmm *vmm;
         struct vcpu *vcpu;
@@ -39,6 +46,7 @@ struct processor {
         pthread_t thread;
         bool started;
         uint64_t exits[ENGINE_EXITS]; /* its own thread's */
+        struct msr_count msrs[PROCESSOR_MSRS_COUNTED]; /* that the engine does not know: by index; its own thread's */
 };
 
 struct console {
@@ -85,6 +93,7 @@ struct vmm {
 
         /* Under the lock: processors that are to rest, do rest, are to end. */
         bool paused, stopping;
+        bool pause_asked; /* by a back end that cannot go on */
         unsigned resting;
         pthread_cond_t rested, resumed;
 
@@ -97,6 +106,8 @@ struct vmm {
 
 /* Brings the main loop out of its wait. Any thread. */
 void vmm_wake(struct vmm *vmm);
+/* Has the main loop pause the guest, as the control socket would. Any thread; the lock is held. */
+void vmm_ask_for_pause(struct vmm *vmm);
 
 /* Ends the machine, unless it has. Under the lock. */
 void vmm_stop(struct vmm *vmm);

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/state.h"
+
 /* Order of the encoding in ModRM and REX: APM vol. 3, table 1-10. */
 enum cpu_register {
         CPU_RAX,
@@ -64,18 +66,27 @@ struct cpu_msr {
         uint64_t value;
 };
 
-#define CPU_MSRS_MAX 64
+/* Linux's KVM lists about 140 for a processor of today. */
+#define CPU_MSRS_MAX 320
+#define MSR_TSC      0x10
 /* x87, SSE, AVX and AVX-512 in the standard form of XSAVE: SDM vol. 1, section 13.4. */
 #define CPU_XSAVE_SIZE 4096
+
+/* Registers of the local APIC, a 32-bit one every 16 bytes of its page: SDM vol. 3A, table 11-1. */
+#define CPU_APIC_REGISTERS 64
 
 /* What was on its way into the CPU when it stopped: APM vol. 2, chapter 8. */
 struct cpu_events {
         bool exception_pending, exception_has_code, interrupt_injected, nmi_pending, nmi_masked, interrupt_shadow;
+        bool interrupt_soft;   /* by an INT instruction */
+        bool nmi_injected;     /* on its way in, not only waiting */
+        bool start_up_pending; /* a start-up message came; its vector: */
+        uint8_t start_up_vector;
         uint8_t exception_vector, interrupt_vector;
         uint32_t exception_code;
 };
 
-enum cpu_activity { CPU_RUNNING, CPU_HALTED, CPU_WAITS_FOR_SIPI };
+enum cpu_activity { CPU_RUNNING, CPU_HALTED, CPU_WAITS_FOR_SIPI, CPU_WAITS_FOR_INIT, CPU_ACTIVITIES };
 
 struct cpu_state {
         uint64_t registers[CPU_REGISTERS];
@@ -88,6 +99,10 @@ struct cpu_state {
         struct cpu_msr msrs[CPU_MSRS_MAX];
         struct cpu_events events;
         enum cpu_activity activity;
+        bool has_apic;                     /* the engine has the local APIC; its registers: */
+        uint32_t apic[CPU_APIC_REGISTERS]; /* by offset / 16 */
+        /* With MSR_TSC: its rate, and the time of day (nanoseconds since 1970) at which it was read. 0: not known. */
+        uint64_t tsc_khz, tsc_read_at;
         uint8_t xsave[CPU_XSAVE_SIZE] __attribute__((aligned(64)));
 };
 
@@ -115,3 +130,12 @@ struct cpu_segment cpu_flat_segment(uint16_t selector, bool code);
 struct cpu_segment cpu_flat_task(uint16_t selector);
 /* x87 and SSE as after a reset. */
 void cpu_reset_floating_point(struct cpu_state *state);
+
+void cpu_state_save(const struct cpu_state *state, struct state_writer *writer);
+/*
+ * 0, or -EINVAL or -ENOTSUP as state_open(); *state is whole or untouched. Counts and numbers are within their ranges; what
+ * the registers hold is the engine's to judge.
+ */
+int cpu_state_restore(struct cpu_state *state, struct state_reader *reader);
+/* Value of an MSR in *state, or NULL. */
+uint64_t *cpu_state_msr(struct cpu_state *state, uint32_t index);

@@ -59,6 +59,11 @@ static int prepare_machine(struct engine *engine, struct error *err)
         if (ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0 &&
             ioctl(engine->vm, KVM_ENABLE_CAP, &emulation) < 0)
                 return error_errno(err, "KVM cannot report instructions that it does not know");
+        /* What the guest gets is a fault all the same; but it is seen which registers it looked for. */
+        struct kvm_enable_cap msrs = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_UNKNOWN } };
+        if (ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_USER_SPACE_MSR) > 0 &&
+            ioctl(engine->vm, KVM_ENABLE_CAP, &msrs) < 0)
+                return error_errno(err, "KVM cannot report MSRs that it does not know");
 
         if (engine->bare)
                 return 0;
@@ -72,11 +77,14 @@ static int prepare_machine(struct engine *engine, struct error *err)
 
 static void kvm_close(struct engine *engine)
 {
+        for (unsigned i = 0; i < engine->slot_count; i++)
+                free(engine->slots[i].bitmap);
         if (engine->vm >= 0)
                 close(engine->vm);
         if (engine->kvm >= 0)
                 close(engine->kvm);
         free(engine->cpuid);
+        free(engine->msrs);
         free(engine);
 }
 
@@ -87,15 +95,22 @@ static int kvm_open(const struct engine_settings *settings, struct engine **resu
         _cleanup_(engine) struct engine *engine = calloc(1, sizeof(*engine));
         if (!engine)
                 return error_memory(err);
-        *engine = (struct engine){ .kvm = -1, .vm = -1, .bare = settings->bare, .cpus = settings->cpus };
+        *engine = (struct engine){ .kvm = -1,
+                                   .vm = -1,
+                                   .bare = settings->bare,
+                                   .no_clock = settings->no_clock,
+                                   .topology = settings->topology };
+        unsigned cpus = topology_cpus(&settings->topology);
+        int r = cpu_model_parse(settings->cpu, &engine->model, err);
+        if (r < 0)
+                return r;
 
         engine->kvm = open_system(err);
         if (engine->kvm < 0)
                 return engine->kvm;
         int most = ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-        if (most < 1 || settings->cpus > (unsigned)most)
-                return error_set(err, -EINVAL, "%u CPUs were asked for; KVM gives at most %d here", settings->cpus,
-                                 most);
+        if (most < 1 || cpus > (unsigned)most)
+                return error_set(err, -EINVAL, "%u CPUs were asked for; KVM gives at most %d here", cpus, most);
         int size = ioctl(engine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
         if (size < (int)sizeof(struct kvm_run))
                 return error_set(err, -ENOTSUP, "KVM shares %d bytes with a CPU; %zu are needed", size,
@@ -108,10 +123,13 @@ static int kvm_open(const struct engine_settings *settings, struct engine **resu
         if (engine->vm < 0)
                 return error_errno(err, "KVM cannot make a virtual machine");
         engine->doorbells_of_any_length = ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
-        int r = prepare_machine(engine, err);
-        if (r < 0)
-                return r;
-        r = kvm_read_supported_cpuid(engine->kvm, &engine->cpuid, err);
+        r = prepare_machine(engine, err);
+        if (!r)
+                r = kvm_read_supported_cpuid(engine->kvm, &engine->cpuid, err);
+        if (!r)
+                r = kvm_check_model(engine, err);
+        if (!r)
+                r = kvm_read_msr_list(engine->kvm, &engine->msrs, err);
         if (r < 0)
                 return r;
         *result = TAKE_PTR(engine);
@@ -120,9 +138,9 @@ static int kvm_open(const struct engine_settings *settings, struct engine **resu
 
 static unsigned kvm_has(const struct engine *engine)
 {
-        return engine->bare
-                       ? 0
-                       : ENGINE_HAS_LOCAL_APIC | ENGINE_HAS_IOAPIC | ENGINE_HAS_PIC | ENGINE_HAS_PIT | ENGINE_HAS_CLOCK;
+        unsigned clock = engine->no_clock ? 0 : ENGINE_HAS_CLOCK;
+        return engine->bare ? clock
+                            : clock | ENGINE_HAS_LOCAL_APIC | ENGINE_HAS_IOAPIC | ENGINE_HAS_PIC | ENGINE_HAS_PIT;
 }
 
 static int kvm_map(struct engine *engine, const struct guest_memory *memory, struct error *err)
@@ -139,6 +157,11 @@ static int kvm_map(struct engine *engine, const struct guest_memory *memory, str
                 if (ioctl(engine->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
                         return error_errno(err, "KVM does not take the guest's memory of %llu bytes at 0x%llx",
                                            (unsigned long long)region->length, (unsigned long long)region->start.at);
+                if (region->kind == GUEST_RAM)
+                        engine->slots[i] = (struct kvm_change_slot){ .start = region->start.at,
+                                                                     .length = region->length,
+                                                                     .host = (uintptr_t)region->host };
+                engine->slot_count = i + 1;
         }
         return 0;
 }
@@ -178,6 +201,10 @@ const struct engine_operations kvm_engine = {
         .interrupt_line = kvm_interrupt_line,
         .message_interrupt = kvm_message_interrupt,
         .doorbell = kvm_doorbell,
+        .get_chips = kvm_get_chips,
+        .set_chips = kvm_set_chips,
+        .watch_changes = kvm_watch_changes,
+        .collect_changes = kvm_collect_changes,
         .vcpu_open = kvm_vcpu_open,
         .vcpu_close = kvm_vcpu_close,
         .set_state = kvm_set_state,
@@ -185,5 +212,10 @@ const struct engine_operations kvm_engine = {
         .run = kvm_vcpu_run,
         .kick = kvm_vcpu_kick,
         .was_paused = kvm_vcpu_was_paused,
+        .can_interrupt = kvm_vcpu_can_interrupt,
+        .interrupt = kvm_vcpu_interrupt,
+        .want_window = kvm_vcpu_want_window,
+        .nmi = kvm_vcpu_nmi,
+        .set_task_priority = kvm_vcpu_set_task_priority,
         .failure = kvm_vcpu_failure,
 };

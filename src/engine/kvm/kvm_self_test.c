@@ -173,7 +173,7 @@ static int run_instructions(int results, struct error *err)
         struct guest_memory memory = { 0 };
         struct engine *engine;
         /* A CPU for each: one that has failed may not run again, and KVM keeps it until the whole machine goes. */
-        struct engine_settings settings = { .cpus = INSTRUCTIONS, .bare = true };
+        struct engine_settings settings = { .topology = { 1, INSTRUCTIONS, 1 }, .bare = true };
         int r = guest_memory_add(&memory, gpa(0), MEMORY_SIZE, bytes, GUEST_RAM);
         if (!r)
                 r = kvm_engine.open(&settings, &engine, err);

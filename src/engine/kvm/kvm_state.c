@@ -21,6 +21,10 @@ static const size_t register_offsets[CPU_REGISTERS] = {
         [CPU_R14] = offsetof(struct kvm_regs, r14), [CPU_R15] = offsetof(struct kvm_regs, r15),
 };
 
+#define APIC_REGISTER_DISTANCE 16
+
+_Static_assert(CPU_APIC_REGISTERS *APIC_REGISTER_DISTANCE == KVM_APIC_REG_SIZE, "KVM's part of the APIC's page");
+
 static const size_t segment_offsets[CPU_SEGMENTS] = {
         [CPU_ES] = offsetof(struct kvm_sregs, es),    [CPU_CS] = offsetof(struct kvm_sregs, cs),
         [CPU_SS] = offsetof(struct kvm_sregs, ss),    [CPU_DS] = offsetof(struct kvm_sregs, ds),
@@ -86,6 +90,7 @@ static int set_registers(struct vcpu *vcpu, const struct cpu_state *state, struc
         if (state->apic_base)
                 system.apic_base = state->apic_base;
         memset(system.interrupt_bitmap, 0, sizeof(system.interrupt_bitmap));
+        vcpu->run->cr8 = state->cr8; /* without a local APIC of KVM's, each run begins with it */
         if (ioctl(vcpu->fd, KVM_SET_SREGS, &system) < 0)
                 return error_errno(err, "KVM does not take the system registers of CPU %u", vcpu->number);
         return 0;
@@ -107,44 +112,24 @@ static int set_floating_point(struct vcpu *vcpu, const struct cpu_state *state, 
         return 0;
 }
 
-/* struct kvm_msrs with room for its entries. */
-struct msr_list {
-        uint32_t count, reserved;
-        struct kvm_msr_entry entries[CPU_MSRS_MAX];
-};
-
-_Static_assert(offsetof(struct msr_list, entries) == sizeof(struct kvm_msrs), "the layout of struct kvm_msrs");
-
-static int set_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
-{
-        struct msr_list msrs = { .count = state->msr_count };
-        if (!state->msr_count)
-                return 0;
-        for (unsigned i = 0; i < state->msr_count; i++)
-                msrs.entries[i] = (struct kvm_msr_entry){ .index = state->msrs[i].index, .data = state->msrs[i].value };
-        int done = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
-        if (done < 0)
-                return error_errno(err, "KVM does not take the MSRs of CPU %u", vcpu->number);
-        /* A short count is the error, and names the first that was refused. */
-        if ((unsigned)done < state->msr_count)
-                return error_set(err, -EINVAL, "KVM refuses MSR 0x%x = 0x%llx of CPU %u", state->msrs[done].index,
-                                 (unsigned long long)state->msrs[done].value, vcpu->number);
-        return 0;
-}
-
 static int set_events(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
 {
         const struct cpu_events *events = &state->events;
         struct kvm_vcpu_events to = {
-                .flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
+                .flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+                         (events->start_up_pending ? KVM_VCPUEVENT_VALID_SIPI_VECTOR : 0),
+                .sipi_vector = events->start_up_vector,
                 .exception = { .injected = events->exception_pending,
                                .nr = events->exception_vector,
                                .has_error_code = events->exception_has_code,
                                .error_code = events->exception_code },
                 .interrupt = { .injected = events->interrupt_injected,
                                .nr = events->interrupt_vector,
+                               .soft = events->interrupt_soft,
                                .shadow = events->interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0 },
-                .nmi = { .pending = events->nmi_pending, .masked = events->nmi_masked },
+                .nmi = { .injected = events->nmi_injected,
+                         .pending = events->nmi_pending,
+                         .masked = events->nmi_masked },
         };
         if (ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &to) < 0)
                 return error_errno(err, "KVM does not take the pending events of CPU %u", vcpu->number);
@@ -164,7 +149,8 @@ static int set_debug(struct vcpu *vcpu, const struct cpu_state *state, struct er
 static const uint32_t activities[] = {
         [CPU_RUNNING] = KVM_MP_STATE_RUNNABLE,
         [CPU_HALTED] = KVM_MP_STATE_HALTED,
-        [CPU_WAITS_FOR_SIPI] = KVM_MP_STATE_UNINITIALIZED,
+        [CPU_WAITS_FOR_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
+        [CPU_WAITS_FOR_INIT] = KVM_MP_STATE_UNINITIALIZED,
 };
 
 static int set_activity(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
@@ -178,11 +164,28 @@ static int set_activity(struct vcpu *vcpu, const struct cpu_state *state, struct
         return 0;
 }
 
+/* Its registers 16 bytes apart, in the form of struct kvm_lapic_state and of the APIC's page. */
+static int set_apic(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
+{
+        struct kvm_lapic_state to = { { 0 } };
+        if (vcpu->engine->bare || !state->has_apic)
+                return 0;
+        for (unsigned i = 0; i < CPU_APIC_REGISTERS; i++)
+                memcpy(to.regs + i * APIC_REGISTER_DISTANCE, &state->apic[i], sizeof(state->apic[i]));
+        if (ioctl(vcpu->fd, KVM_SET_LAPIC, &to) < 0)
+                return error_errno(err, "KVM does not take the local APIC of CPU %u", vcpu->number);
+        return 0;
+}
+
 int kvm_set_state(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
 {
         static int (*const steps[])(struct vcpu *, const struct cpu_state *, struct error *) = {
-                /* MSRs and events last: setting registers clears what is pending (api.rst, KVM_SET_REGS) */
-                set_activity, set_registers, set_floating_point, set_debug, set_msrs, set_events,
+                /*
+                 * The APIC after its base, which is a system register; the deadline of its timer after it and the counter
+                 * that it counts against; events last: setting registers clears them (api.rst, KVM_SET_REGS).
+                 */
+                set_activity, set_registers, set_floating_point, set_debug,
+                kvm_set_msrs, set_apic,      kvm_set_late_msrs,  set_events,
         };
         if (state->msr_count > CPU_MSRS_MAX || state->activity >= ARRAY_SIZE(activities))
                 return error_set(err, -EINVAL, "the state of CPU %u is not a valid one", vcpu->number);
@@ -231,30 +234,13 @@ static int get_floating_point(struct vcpu *vcpu, struct cpu_state *state, struct
         return 0;
 }
 
-/* Reads those MSRs whose indices stand in *state. */
-static int get_msrs(struct vcpu *vcpu, struct cpu_state *state, struct error *err)
-{
-        struct msr_list msrs = { .count = state->msr_count };
-        if (!state->msr_count)
-                return 0;
-        for (unsigned i = 0; i < state->msr_count; i++)
-                msrs.entries[i].index = state->msrs[i].index;
-        int done = ioctl(vcpu->fd, KVM_GET_MSRS, &msrs);
-        if (done < 0 || (unsigned)done < state->msr_count)
-                return error_set(err, -EINVAL, "KVM does not give MSR 0x%x of CPU %u",
-                                 state->msrs[done < 0 ? 0 : done].index, vcpu->number);
-        for (unsigned i = 0; i < state->msr_count; i++)
-                state->msrs[i].value = msrs.entries[i].data;
-        return 0;
-}
-
 static int get_events(struct vcpu *vcpu, struct cpu_state *state, struct error *err)
 {
         struct kvm_vcpu_events from;
         struct kvm_debugregs debug;
         struct kvm_mp_state activity = { .mp_state = KVM_MP_STATE_RUNNABLE };
-        if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &from) < 0 || ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug) < 0 ||
-            (!vcpu->engine->bare && ioctl(vcpu->fd, KVM_GET_MP_STATE, &activity) < 0))
+        if ((!vcpu->engine->bare && ioctl(vcpu->fd, KVM_GET_MP_STATE, &activity) < 0) ||
+            ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &from) < 0 || ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &debug) < 0)
                 return error_errno(err, "KVM does not give the pending events of CPU %u", vcpu->number);
         state->events = (struct cpu_events){
                 .exception_pending = from.exception.injected,
@@ -263,27 +249,51 @@ static int get_events(struct vcpu *vcpu, struct cpu_state *state, struct error *
                 .exception_code = from.exception.error_code,
                 .interrupt_injected = from.interrupt.injected,
                 .interrupt_vector = from.interrupt.nr,
+                .interrupt_soft = from.interrupt.soft,
                 .interrupt_shadow = !!from.interrupt.shadow,
+                .nmi_injected = from.nmi.injected,
                 .nmi_pending = from.nmi.pending,
                 .nmi_masked = from.nmi.masked,
         };
         memcpy(state->debug, debug.db, sizeof(state->debug));
         state->dr6 = debug.dr6;
         state->dr7 = debug.dr7;
-        state->activity = activity.mp_state == KVM_MP_STATE_RUNNABLE ? CPU_RUNNING
-                          : activity.mp_state == KVM_MP_STATE_HALTED ? CPU_HALTED
-                                                                     : CPU_WAITS_FOR_SIPI;
+        state->activity = CPU_RUNNING;
+        for (unsigned i = 0; i < ARRAY_SIZE(activities); i++)
+                if (activities[i] == activity.mp_state)
+                        state->activity = (enum cpu_activity)i;
+        /* Between the two messages that start a CPU: the second has come, and this is its vector. */
+        state->events.start_up_pending = activity.mp_state == KVM_MP_STATE_SIPI_RECEIVED;
+        state->events.start_up_vector = (uint8_t)from.sipi_vector;
+        if (state->events.start_up_pending)
+                state->activity = CPU_WAITS_FOR_SIPI;
+        return 0;
+}
+
+static int get_apic(struct vcpu *vcpu, struct cpu_state *state, struct error *err)
+{
+        struct kvm_lapic_state from;
+        state->has_apic = !vcpu->engine->bare;
+        if (!state->has_apic)
+                return 0;
+        if (ioctl(vcpu->fd, KVM_GET_LAPIC, &from) < 0)
+                return error_errno(err, "KVM does not give the local APIC of CPU %u", vcpu->number);
+        for (unsigned i = 0; i < CPU_APIC_REGISTERS; i++)
+                memcpy(&state->apic[i], from.regs + i * APIC_REGISTER_DISTANCE, sizeof(state->apic[i]));
         return 0;
 }
 
 int kvm_get_state(struct vcpu *vcpu, struct cpu_state *state, struct error *err)
 {
-        int r = get_registers(vcpu, state, err);
-        if (!r)
-                r = get_floating_point(vcpu, state, err);
-        if (!r)
-                r = get_msrs(vcpu, state, err);
-        if (!r)
-                r = get_events(vcpu, state, err);
-        return r;
+        static int (*const steps[])(struct vcpu *, struct cpu_state *, struct error *) = {
+                /* The activity first: KVM takes start-up messages in when it is asked for it. */
+                get_events, get_registers, get_floating_point, get_apic, kvm_get_msrs,
+        };
+        *state = (struct cpu_state){ 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+                int r = steps[i](vcpu, state, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
