@@ -45,6 +45,14 @@ static const struct command_name image_commands[] = {
         { 0 },
 };
 
+static const struct command_name kernel_commands[] = {
+        { "default", &command_kernel_default },
+        { "import", &command_kernel_import },
+        { "ls list", &command_kernel_list },
+        { "rm remove", &command_kernel_remove },
+        { 0 },
+};
+
 static const struct command_name network_commands[] = {
         { "connect", &command_network_connect },
         { "create", &command_network_create },
@@ -74,6 +82,7 @@ static const struct command_name system_commands[] = {
 
 static const struct command container_group = { .summary = "Handle instances", .group = container_commands };
 static const struct command image_group = { .summary = "Handle images", .group = image_commands };
+static const struct command kernel_group = { .summary = "Handle kernels of guests", .group = kernel_commands };
 static const struct command network_group = { .summary = "Handle networks", .group = network_commands };
 static const struct command volume_group = { .summary = "Handle volumes", .group = volume_commands };
 static const struct command system_group = { .summary = "Handle all of it", .group = system_commands };
@@ -116,6 +125,7 @@ const struct command_name commands[] = {
         { "Groups", NULL },
         { "container instance", &container_group },
         { "image", &image_group },
+        { "kernel", &kernel_group },
         { "network", &network_group },
         { "volume", &volume_group },
         { "system", &system_group },

@@ -21,6 +21,8 @@ extern const struct command command_events;
 
 extern const struct command command_images, command_tag, command_rmi;   /* images.c */
 extern const struct command command_import, command_load, command_save; /* archive.c */
+extern const struct command command_kernel_list, command_kernel_import, command_kernel_remove,
+        command_kernel_default; /* kernel.c */
 extern const struct command command_network_create, command_network_list, command_network_connect,
         command_network_disconnect, command_network_remove;                                    /* network.c */
 extern const struct command command_volume_create, command_volume_list, command_volume_remove; /* volume.c */
