@@ -84,8 +84,11 @@ int measure_kernel_files(struct comparison *comparison, struct contestant *conte
         if (r < 0)
                 return r;
         const char *kernel = json_string_value(json_object_get(notes, VM_ANNOTATION_KERNEL));
-        if (kernel)
-                set_size(cell, file_usage(kernel));
+        _cleanup_free_ char *folder = kernel ? text_format("%s/kernels/%s", instance->host->root, kernel) : NULL;
+        _cleanup_free_ char *vmlinux = folder ? text_format("%s/vmlinux", folder) : NULL;
+        _cleanup_free_ char *initramfs = folder ? text_format("%s/initramfs", folder) : NULL;
+        if (vmlinux && initramfs)
+                set_size(cell, file_usage(vmlinux) + file_usage(initramfs));
         else
                 cell_set(cell, 0, "bytes", "none of its own");
         json_decref(notes);

@@ -125,6 +125,9 @@ static int find_image(struct creation *creation, struct error *err)
                 r = instance_settings_check(&creation->settings, err);
         if (!r)
                 r = settle_profile(&creation->settings, err);
+        const struct vessel *vessel = vessel_find(creation->settings.isolation);
+        if (!r && vessel->settle)
+                r = vessel->settle(creation->host, &creation->settings, err);
         if (!r && !list_length(creation->settings.command) && !list_length(creation->settings.entrypoint))
                 r = error_set(err, -EINVAL, "image %s has no command of its own; give one after the image's name",
                               creation->settings.image);

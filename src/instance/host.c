@@ -60,9 +60,11 @@ static char **program_folders(void)
         if (!slash)
                 return folders;
         *slash = 0;
-        static const char *const beside[] = { "../libexec/onggi", "",         "../instance", "../container",
-                                              "../runtime_vm",    "../guest", "../kernel",   "../compare",
-                                              "../image",         "../sbin",  "../../bin" };
+        static const char *const beside[] = {
+                "../libexec/onggi",   "",          "../instance", "../container", "../runtime_vm",
+                "../virtual_machine", "../hosted", "../guest",    "../kernel",    "../compare",
+                "../image",           "../sbin",   "../../bin"
+        };
         for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
                 if (list_printf(&folders, "%s/%s", self, beside[i]) < 0)
                         break;

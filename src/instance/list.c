@@ -329,6 +329,18 @@ static void keep_fitting(struct listing *listing, const struct instance_filter *
         free(keep);
 }
 
+/* Virtual machines of `onggi vm` have attachments, too, and are finished by their own commands. */
+static int list_machines(const struct host *host, char ***ids)
+{
+        _cleanup_free_ char *path = text_format("%s/machines", host->root);
+        _cleanup_closedir_ DIR *folder = path ? opendir(path) : NULL;
+        int r = 0;
+        for (struct dirent *entry; !r && folder && (entry = readdir(folder));)
+                if (instance_id_valid(entry->d_name))
+                        r = list_append(ids, entry->d_name);
+        return r;
+}
+
 /* Leases, interfaces and rules of instances that are gone. */
 static int repair_networks(struct host *host, const struct listing *listing, struct error *err)
 {
@@ -340,6 +352,8 @@ static int repair_networks(struct host *host, const struct listing *listing, str
         for (size_t i = 0; i < listing->count; i++)
                 if (list_append(&ids, listing->list[i]->id) < 0)
                         return error_memory(err);
+        if (list_machines(host, &ids) < 0)
+                return error_memory(err);
         struct networks *networks;
         int r = networks_open(host->root, host->state, host->rootless, &networks, err);
         if (r < 0)

@@ -7,7 +7,7 @@
  * called alike and with the same bundle. A virtual machine's bundle says more in annotations (all values are strings):
  *
  *     org.onggi.vm.engine    what runs its instructions: "kvm"
- *     org.onggi.vm.kernel    --kernel as it was given: a file, or a version of the kernel cache; missing: the newest there
+ *     org.onggi.vm.kernel    a release in the store of kernels; a file (an absolute path) brings its initramfs beside it
  *     org.onggi.vm.memory    bytes of guest memory
  *     org.onggi.vm.cpus      number of virtual CPUs; what of their time it may use is in linux.resources as for containers
  *     org.onggi.vm.image     a read-only EROFS file: the image's layers
@@ -64,6 +64,8 @@ struct vessel {
          */
         int (*ready)(const struct host *host, const struct instance_settings *settings, const char **engine,
                      struct error *err);
+        /* At creation: what is a file of the caller's becomes what lasts. NULL: nothing does. */
+        int (*settle)(const struct host *host, struct instance_settings *settings, struct error *err);
         /* Makes start->root, a detached mount in which users and the image's files are found, and what else it needs. */
         int (*root)(struct start *start, struct error *err);
         /* What it adds to `inspect`'s "Vessel": what the settings amount to. NULL: nothing. */

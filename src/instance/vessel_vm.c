@@ -9,12 +9,13 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "engine/engines.h"
 #include "instance/folder.h"
-#include "instance/overlay.h"
 #include "instance/start.h"
 #include "instance/vessel_private.h"
+#include "kernel/kernel.h"
 
 #define MIB (1024 * 1024ULL)
 
@@ -58,6 +59,21 @@ static int choose_engine(const struct host *host, const char *wanted, const char
         return file_replace_volatile(verdicts, wanted, choice->name, strlen(choice->name), 0644, err);
 }
 
+static int find_kernel(const struct host *host, const char *release, struct kernel **kernel, struct error *err)
+{
+        /* A file: settle() takes it. */
+        if (release && strchr(release, '/'))
+                release = NULL;
+        _cleanup_free_ char *init = host_program(host, "onggi-init");
+        if (!init)
+                return error_set(err, -EOPNOTSUPP,
+                                 "onggi-init, which a virtual machine starts, was not found beside "
+                                 "%s/onggi-monitor",
+                                 host->libexec);
+        int r = kernel_find(host->root, release, &(struct kernel_programs){ init, host->runtime }, kernel, err);
+        return r == -ENOENT ? error_set(err, -EOPNOTSUPP, "--isolation vm: %s", err ? err->text : "") : r;
+}
+
 static int ready(const struct host *host, const struct instance_settings *settings, const char **engine,
                  struct error *err)
 {
@@ -69,29 +85,56 @@ static int ready(const struct host *host, const struct instance_settings *settin
         if (r < 0)
                 return r;
         free(runtime);
+        struct kernel *kernel;
+        r = find_kernel(host, settings->kernel, &kernel, err);
+        if (r < 0)
+                return r;
+        kernel_free(kernel);
+        return 0;
+}
+
+/* --kernel FILE: it comes into the store, with its modules, and is known by its release from then on. */
+static int settle(const struct host *host, struct instance_settings *settings, struct error *err)
+{
+        if (!settings->kernel || !strchr(settings->kernel, '/'))
+                return 0;
+        _cleanup_free_ char *import = host_program(host, "onggi-kernel"), *init = host_program(host, "onggi-init");
+        if (!import || !init)
+                return error_set(err, -EOPNOTSUPP, "--kernel %s: onggi-kernel was not found beside onggi-monitor",
+                                 settings->kernel);
+        char *const argv[] = { import, "--root",    host->root,    "--init",
+                               init,   "--runtime", host->runtime, (char *)settings->kernel,
+                               NULL };
+        char *output = NULL;
+        int r = program_read(argv, &output, err);
+        _cleanup_free_ char *release = output;
+        if (r < 0)
+                return error_prefix(err, "--kernel %s", settings->kernel);
+        release[strcspn(release, "\n")] = 0;
+        /* Strings of settings are their document's. */
+        json_t *kept = json_string(release);
+        if (!kept || json_array_append_new(settings->source, kept) < 0)
+                return error_memory(err);
+        settings->kernel = json_string_value(kept);
         return 0;
 }
 
 /* ---- Its files ---- */
 
-static int open_layers(const struct instance *instance, struct error *err)
-{
-        _cleanup_list_ char **layers = NULL;
-        int r = instance_layers(instance, &layers, err);
-        return r < 0 ? r : overlay_mount_layers(layers, err);
-}
-
-/* The image as it is on this side: to find users in, and to fill volumes from. */
-static int root(struct start *start, struct error *err)
-{
-        start->root = open_layers(start->instance, err);
-        return start->root < 0 ? start->root : 0;
-}
-
-/* Users that were added inside are known inside alone; they can be named by number. */
+/* As the monitor has it in its mount namespace. */
 static int open_root(const struct instance *instance, struct error *err)
 {
-        return open_layers(instance, err);
+        pid_t pid = (pid_t)json_integer_value(json_object_get(instance->run, "monitor"));
+        uint64_t start = (uint64_t)json_integer_value(json_object_get(instance->run, "monitor_start"));
+        _cleanup_free_ char *path =
+                text_format("/proc/%d/root%s/instances/%s/rootfs", (int)pid, instance->host->state, instance->id);
+        if (!path)
+                return error_memory(err);
+        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int monitor = root < 0 ? -errno : process_open(pid, start);
+        if (monitor < 0)
+                return error_code(err, monitor, "cannot open the root folder of instance %s", instance->name);
+        return TAKE_FD(root);
 }
 
 /* ---- Its bundle ---- */
@@ -113,6 +156,11 @@ static int annotate(json_t *annotations, const char *key, char *value)
 static int describe(const struct start *start, json_t *spec, struct error *err)
 {
         const struct instance_settings *settings = &start->settings;
+        struct kernel *found;
+        int r = find_kernel(start->host, settings->kernel, &found, err);
+        if (r < 0)
+                return r;
+        _cleanup_(kernel) struct kernel *kernel = found;
         json_t *annotations = json_object();
         if (json_object_set_new(spec, "annotations", annotations) < 0 ||
             annotate(annotations, VM_ANNOTATION_ENGINE, strdup(start->engine)) < 0 ||
@@ -122,7 +170,7 @@ static int describe(const struct start *start, json_t *spec, struct error *err)
             annotate(annotations, VM_ANNOTATION_REASON, text_format("%s/%s", start->run_path, VESSEL_REASON_FILE)) <
                     0 ||
             annotate(annotations, ONGGI_ANNOTATION_ROOT, strdup(start->host->root)) < 0 ||
-            (settings->kernel && annotate(annotations, VM_ANNOTATION_KERNEL, strdup(settings->kernel)) < 0))
+            annotate(annotations, VM_ANNOTATION_KERNEL, strdup(kernel->release)) < 0)
                 return error_memory(err);
         return 0;
 }
@@ -188,12 +236,13 @@ const struct vessel vessel_vm = {
         .name = "vm",
         .runtime = "onggi-runtime-vm",
         .containers = "runtime-vm",
-        .written = "disk",
+        .written = "upper",
         .guardian = "the virtual machine's process",
         .engines = engine_choices,
         .check = vm_check_settings,
         .ready = ready,
-        .root = root,
+        .settle = settle,
+        .root = start_overlay_root,
         .show = show,
         .describe = describe,
         .open_root = open_root,

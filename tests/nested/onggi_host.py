@@ -51,12 +51,17 @@ def module_files():
     return paths, {path: path for path in paths}
 
 
-def kernel_tree(names):
-    """Debian's kernel as it is installed, with those of its modules that a guest may want."""
+# What a guest may want of the kernel that is installed there.
+GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "virtio_console", "virtio-rng", "virtiofs",
+                 "vmw_vsock_virtio_transport", "erofs", "ext4", "overlay"]
+
+
+def kernel_tree():
+    """Debian's kernel as its package installs it, but only those of its modules that a guest may want."""
     release = guests.release()
     tree = f"/usr/lib/modules/{release}"
     files = {f"/boot/vmlinuz-{release}": v2_machine.kernel()}
-    for path in [*guests.module_paths(*names), *glob.glob(f"{tree}/modules.*")]:
+    for path in [*guests.module_paths(*GUEST_MODULES), *glob.glob(f"{tree}/modules.*")]:
         files[path.replace("/usr/lib", "/lib", 1)] = path
     return files
 
