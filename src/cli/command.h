@@ -28,6 +28,7 @@ enum operand_kind {
         OPERAND_IMAGE,
         OPERAND_NETWORK,
         OPERAND_VOLUME,
+        OPERAND_MACHINE, /* `onggi vm` */
         OPERAND_COMMAND,
 };
 

@@ -73,6 +73,25 @@ static const struct command_name volume_commands[] = {
         { 0 },
 };
 
+static const struct command_name vm_commands[] = {
+        { "console", &command_vm_console },
+        { "create", &command_vm_create },
+        { "inspect", &command_vm_inspect },
+        { "kill", &command_vm_kill },
+        { "ls ps list", &command_vm_list },
+        { "pause", &command_vm_pause },
+        { "power", &command_vm_power },
+        { "resume unpause", &command_vm_resume },
+        { "rm remove", &command_vm_remove },
+        { "run", &command_vm_run },
+        { "set update", &command_vm_set },
+        { "start", &command_vm_start },
+        { "stats", &command_vm_stats },
+        { "stop", &command_vm_stop },
+        { "__finish", &command_vm_finish },
+        { 0 },
+};
+
 static const struct command_name system_commands[] = {
         { "events", &command_events },
         { "prune", &command_system_prune },
@@ -85,6 +104,8 @@ static const struct command image_group = { .summary = "Handle images", .group =
 static const struct command kernel_group = { .summary = "Handle kernels of guests", .group = kernel_commands };
 static const struct command network_group = { .summary = "Handle networks", .group = network_commands };
 static const struct command volume_group = { .summary = "Handle volumes", .group = volume_commands };
+static const struct command vm_group = { .summary = "Handle virtual machines with any operating system",
+                                         .group = vm_commands };
 static const struct command system_group = { .summary = "Handle all of it", .group = system_commands };
 
 const struct command_name commands[] = {
@@ -128,6 +149,7 @@ const struct command_name commands[] = {
         { "kernel", &kernel_group },
         { "network", &network_group },
         { "volume", &volume_group },
+        { "vm machine", &vm_group },
         { "system", &system_group },
 
         { "This program and this machine", NULL },

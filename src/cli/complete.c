@@ -18,6 +18,7 @@
 #include "instance/instance.h"
 #include "instance/vessel.h"
 #include "instance/volume.h"
+#include "virtual_machine/virtual_machine.h"
 
 static void offer(const char *candidate, const char *word)
 {
@@ -38,6 +39,18 @@ static void offer_instances(struct call *call, const char *word, bool all)
         for (size_t i = 0; i < count; i++)
                 offer(list[i]->name, word);
         instance_list_free(list, count);
+}
+
+static void offer_machines(struct call *call, const char *word)
+{
+        struct host *host;
+        struct vm **list;
+        size_t count;
+        if (call_host(call, &host, NULL) < 0 || vm_list(host, &list, &count, NULL) < 0)
+                return;
+        for (size_t i = 0; i < count; i++)
+                offer(list[i]->name, word);
+        vm_list_free(list, count);
 }
 
 static void offer_images(struct call *call, const char *word)
@@ -105,6 +118,7 @@ static void offer_operands(struct call *call, enum operand_kind kind, const char
         switch (kind) {
         case OPERAND_INSTANCE:
         case OPERAND_RUNNING: offer_instances(call, word, kind == OPERAND_INSTANCE); break;
+        case OPERAND_MACHINE: offer_machines(call, word); break;
         case OPERAND_IMAGE: offer_images(call, word); break;
         case OPERAND_NETWORK: offer_networks(call, word); break;
         case OPERAND_VOLUME: offer_volumes(call, word); break;
