@@ -123,16 +123,16 @@ int container_kill(const char *root, const char *id, int signal, bool all, struc
         int r = state_open(root, id, true, &state, err);
         if (r < 0)
                 return r;
-        if (all && state->complete && (!runtime.signal || signal == SIGKILL))
+        if (all && state->complete && !runtime.signal)
                 return signal_all(state, signal, err);
         _cleanup_close_ int process = state->complete ? state_process(state) : -ESRCH;
         if (process < 0)
                 return error_set(err, -ESRCH, "container not running");
-        if (runtime.signal && signal != SIGKILL)
-                return runtime.signal(state, process, signal, all, err);
-        r = process_signal(process, signal);
+        r = runtime.signal ? runtime.signal(state, process, signal, all, err) : process_signal(process, signal);
         if (r < 0)
-                return error_code(err, r, "cannot send %s to the container %s", signal_name(signal), id);
+                return runtime.signal
+                               ? r
+                               : error_code(err, r, "cannot send %s to the container %s", signal_name(signal), id);
         return signal == SIGKILL ? thaw(state, err) : 0;
 }
 
