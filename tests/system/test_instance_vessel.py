@@ -59,8 +59,20 @@ def fixture_host(onggi, docker_archive):
     return onggi
 
 
+@pytest.fixture(scope="module", name="kernels")
+def fixture_kernels(worker_folder):
+    """A store with a kernel, which these tests do not boot."""
+    root = worker_folder / "kernels-root"
+    done = programs.Onggi(root, worker_folder / "kernels-state")("kernel", "import")
+    if done.returncode and "/boot" in done.stderr:
+        pytest.skip(f"no kernel to take: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return root / "kernels"
+
+
 @pytest.fixture(name="vm")
-def fixture_vm(host, folder):
+def fixture_vm(host, folder, kernels):
+    (host.root / "kernels").symlink_to(kernels)
     return Vm(host, folder)
 
 
@@ -113,11 +125,19 @@ def test_the_vessel_and_its_engine_are_listed(vm):
 
 
 def test_the_bundle_says_what_machine_it_is_for(vm):
-    vm.start("guest", "true", options=["--memory", "96m", "--cpus", "2", "--kernel", "6.1"])
+    vm.start("guest", "true", options=["--memory", "96m", "--cpus", "2"])
     notes = vm.bundle()["annotations"]
     assert notes["org.onggi.vm.memory"] == str(96 << 20) and notes["org.onggi.vm.cpus"] == "2"
-    assert notes["org.onggi.vm.engine"] == "kvm" and notes["org.onggi.vm.kernel"] == "6.1"
+    assert notes["org.onggi.vm.engine"] == "kvm" and notes["org.onggi.vm.kernel"] == os.readlink(vm.onggi.root / "kernels/default")
     assert notes["org.onggi.onggi-root"] == str(vm.onggi.root)
+
+
+def test_a_kernel_that_is_not_there_is_refused_before_anything_is_made(vm):
+    assert "there is no kernel 6.0" in vm.onggi.refuses("create", "--isolation", "vm", "--kernel", "6.0", IMAGE, "true")
+    assert "/missing" in vm.onggi.refuses("create", "--isolation", "vm", "--kernel", "/missing", IMAGE, "true")
+    (vm.onggi.root / "kernels").unlink()
+    assert "onggi kernel import" in vm.onggi.refuses("run", "--isolation", "vm", IMAGE, "true", status=125)
+    assert vm.onggi.ok("ps", "--all", "--quiet") == ""
 
 
 def test_signals_for_a_program_out_of_sight_go_through_its_runtime(vm):

@@ -10,6 +10,10 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 PLACES = {"onggi": "src/cli/onggi", "onggi-runtime": "src/container/onggi-runtime",
           "onggi-monitor": "src/instance/onggi-monitor", "onggi-finish": "src/instance/onggi-finish",
           "onggi-reaper": "src/instance/onggi-reaper", "onggi-image": "src/image/onggi-image",
+          "onggi-runtime-vm": "src/runtime_vm/onggi-runtime-vm",
+          "onggi-init": "src/guest/onggi-init",
+          "onggi-kernel": "src/kernel/onggi-kernel",
+          "onggi-load": "src/compare/onggi-load",
           "onggi-vmm": "src/hosted/onggi-vmm"}
 
 
