@@ -11,6 +11,7 @@
 #include "base/test_point.h"
 #include "base/text.h"
 #include "image/blob.h"
+#include "image/erofs.h"
 #include "image/image_config.h"
 #include "image/layout.h"
 #include "image/lookup.h"
@@ -32,6 +33,11 @@ static bool is_marked(const struct marks *marks, const char *hex)
         return json_object_get(marks->set, hex);
 }
 
+static bool is_marked_file(const void *marks, const char *hex)
+{
+        return is_marked(marks, hex);
+}
+
 static int mark_layers(struct store *store, struct marks *marks, const struct descriptor *config, struct error *err)
 {
         _cleanup_json_ json_t *document = NULL;
@@ -44,6 +50,11 @@ static int mark_layers(struct store *store, struct marks *marks, const struct de
                 struct digest name;
                 if (!unpacked_find(store, diff_ids, i, &name))
                         r = mark(marks, &name, err);
+        }
+        if (!r && count) { /* the EROFS file of all of them */
+                struct digest chain;
+                chain_id(diff_ids, count, &chain);
+                r = mark(marks, &chain, err);
         }
         return r;
 }
@@ -200,6 +211,8 @@ int sweep(struct store *store, const json_t *index, uint64_t *freed, struct erro
         int r = mark_all(store, &marks, index, err);
         if (!r)
                 r = sweep_layers(store, &marks, freed ? freed : &ignored, err);
+        if (!r)
+                r = erofs_sweep(store, is_marked_file, &marks, freed ? freed : &ignored, err);
         if (!r)
                 r = sweep_blobs(store, &marks, freed ? freed : &ignored, err);
         return r;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Calls the image store's functions from a command line, one a run, for tests that are about the store and not about
- * the commands above it: image_driver ROOT find|list|tag|untag|untag-force|pin|unpin|prune|prune-all [ARGUMENT…]
+ * the commands above it: image_driver ROOT find|list|tag|untag|untag-force|pin|unpin|prune|prune-all|erofs|disk
+ * [ARGUMENT…]
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "image/erofs.h"
 #include "image/store.h"
+#include "image/writable_disk.h"
 
 static int find(struct store *store, char **arguments, struct error *err)
 {
@@ -92,6 +96,25 @@ static int prune_all(struct store *store, char **arguments, struct error *err)
         return prune_some(store, true, err);
 }
 
+static int erofs(struct store *store, char **arguments, struct error *err)
+{
+        _cleanup_image_ struct image *image = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r = store_find(store, arguments[0], &image, err);
+        if (!r)
+                r = store_erofs(store, image, &path, err);
+        if (!r)
+                puts(path);
+        return r;
+}
+
+/* BYTES FILE, in a folder `root` that need not be a store's. */
+static int disk(struct store *store, char **arguments, struct error *err)
+{
+        (void)store;
+        return writable_disk_make(arguments[0], strtoull(arguments[1], NULL, 10), AT_FDCWD, arguments[2], err);
+}
+
 int main(int argc, char **argv)
 {
         static const struct {
@@ -108,6 +131,8 @@ int main(int argc, char **argv)
                 { "prune", 0, prune },
                 { "prune-all", 0, prune_all },
                 { "untag-force", 1, untag_force },
+                { "erofs", 1, erofs },
+                { "disk", 3, disk },
         };
         struct error err = { 0 };
         for (size_t i = 0; argc > 2 && i < ARRAY_SIZE(verbs); i++) {
