@@ -131,12 +131,13 @@ static const int calls_of_disks[] = {
 
 /* What a shared folder's guest asks for; where that is, is the jail's matter: jail_folder.h. */
 static const int calls_of_folders[] = {
-        SYS_openat,     SYS_openat2,   SYS_statx,     SYS_readlinkat,      SYS_symlinkat, SYS_mknodat,
-        SYS_mkdirat,    SYS_unlinkat,  SYS_renameat2, SYS_linkat,          SYS_fchownat,  SYS_fchmodat,
-        SYS_utimensat,  SYS_ftruncate, SYS_getxattr,  SYS_setxattr,        SYS_listxattr, SYS_removexattr,
-        SYS_getdents64, SYS_lseek,     SYS_preadv,    SYS_pwritev,         SYS_fsync,     SYS_fdatasync,
-        SYS_syncfs,     SYS_fallocate, SYS_fstatfs,   SYS_copy_file_range, SYS_fcntl,     SYS_setfsuid,
-        SYS_setfsgid,   SYS_capset,    SYS_umask,     SYS_recvfrom,        SYS_sendto,    SYS_mremap,
+        SYS_openat,      SYS_openat2,    SYS_statx,     SYS_readlinkat, SYS_symlinkat,       SYS_mknodat,
+        SYS_mkdirat,     SYS_unlinkat,   SYS_renameat2, SYS_renameat,   SYS_linkat,          SYS_fchownat,
+        SYS_fchmodat,    SYS_utimensat,  SYS_ftruncate, SYS_getxattr,   SYS_setxattr,        SYS_listxattr,
+        SYS_removexattr, SYS_getdents64, SYS_lseek,     SYS_preadv,     SYS_pwritev,         SYS_fsync,
+        SYS_fdatasync,   SYS_syncfs,     SYS_fallocate, SYS_fstatfs,    SYS_copy_file_range, SYS_fcntl,
+        SYS_setfsuid,    SYS_setfsgid,   SYS_capset,    SYS_umask,      SYS_recvfrom,        SYS_sendto,
+        SYS_mremap,
 };
 
 static const int calls_of_main[] = {

@@ -2,6 +2,7 @@
 #include "hosted/shared_folder.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "hosted/shared_process.h"
 #include "hosted/vmm_private.h"
@@ -95,10 +97,16 @@ static void queue_broke(void *owner, uint32_t events)
 static void process_ended(void *owner, uint32_t events)
 {
         struct shared_folder *folder = owner;
+        char why[96];
+        int status = 0;
         (void)events;
         event_loop_remove(&folder->vmm->loop, &folder->end);
+        waitpid(folder->pid, &status, 0);
+        folder->pid = -1;
+        snprintf(why, sizeof(why), "the process that served it has ended%s%s", WIFSIGNALED(status) ? " by " : "",
+                 WIFSIGNALED(status) ? signal_name(WTERMSIG(status)) : "");
         pthread_mutex_lock(&folder->vmm->lock);
-        virtio_filesystem_break(&folder->filesystem, "the process that served it has ended");
+        virtio_filesystem_break(&folder->filesystem, why);
         pthread_mutex_unlock(&folder->vmm->lock);
 }
 
