@@ -4,11 +4,12 @@
 
 #include "hosted/vmm_private.h"
 
+static void take_input(struct vmm *vmm);
+
 static void input_ready(void *owner, uint32_t events)
 {
-        struct vmm *vmm = owner;
         (void)events;
-        console_serve(vmm);
+        take_input(owner);
 }
 
 int console_open(struct vmm *vmm, struct error *err)
@@ -52,7 +53,7 @@ static ssize_t move(struct vmm *vmm, bool *full)
         return n;
 }
 
-void console_serve(struct vmm *vmm)
+static void take_input(struct vmm *vmm)
 {
         struct console *console = &vmm->console;
         if (console->at_end)
@@ -69,4 +70,18 @@ void console_serve(struct vmm *vmm)
         wait_for_input(vmm, !full);
         if (console->always_ready && !full)
                 vmm_wake(vmm);
+}
+
+void console_serve(struct vmm *vmm)
+{
+        struct console *console = &vmm->console;
+        if (console->always_ready)
+                take_input(vmm);
+        if (console->always_ready || console->at_end)
+                return;
+        /* To read unasked could wait for ever: the loop says when there is something. */
+        pthread_mutex_lock(&vmm->lock);
+        bool room = serial_room(&vmm->machine.serial);
+        pthread_mutex_unlock(&vmm->lock);
+        wait_for_input(vmm, room);
 }
