@@ -10,8 +10,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "hosted/disk.h"
 #include "hosted/listener.h"
 #include "hosted/memory_return.h"
+#include "hosted/rates.h"
 #include "hosted/statistics.h"
 #include "hosted/vmm_private.h"
 
@@ -61,6 +63,10 @@ static int do_resume(struct vmm *vmm, const struct json_at *request, json_t *ans
         (void)request;
         (void)answer;
         (void)err;
+        pthread_mutex_lock(&vmm->lock);
+        for (unsigned i = 0; i < vmm->disk_count; i++)
+                disk_resume(vmm->disks[i]);
+        pthread_mutex_unlock(&vmm->lock);
         processors_resume(vmm);
         return 0;
 }
@@ -118,6 +124,7 @@ static const struct {
 } commands[] = {
         { "status", do_status }, { "pause", do_pause },     { "resume", do_resume },         { "power", do_power },
         { "stop", do_stop },     { "balloon", do_balloon }, { "statistics", do_statistics },
+        { "rate", rates_command },
 };
 
 static int run_line(struct vmm *vmm, const char *line, size_t length, json_t *answer, struct error *err)

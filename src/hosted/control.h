@@ -8,6 +8,7 @@
  *   {"command": "power"}             presses the power button
  *   {"command": "stop"}              ends the machine at once
  *   {"command": "balloon", "size": "64m"}   what the guest shall give up of its memory
+ *   {"command": "rate", "disk": 0, "bytes": "10m:64m", "operations": "500"}   and "network"; what is not said has none
  *   {"command": "statistics"}        exits by reason, accesses by device, bytes given back
  *
  * What cannot be done is answered by {"error": "…"}. The socket's file stays behind, and the next process replaces

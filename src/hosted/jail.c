@@ -122,7 +122,7 @@ static const int calls_of_all[] = {
 /* What device models and their back ends do, in whichever thread met the guest's access. */
 static const int calls_of_devices[] = {
         SYS_writev,  SYS_epoll_ctl, SYS_getrandom, SYS_socket, SYS_connect, SYS_sendto,
-        SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,
+        SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,    SYS_timerfd_settime,
 };
 
 static const int calls_of_disks[] = {
@@ -147,7 +147,7 @@ static const int calls_of_main[] = {
 
 static const uint32_t ioctls_of_machines[] = {
         KVM_RUN,       KVM_IRQ_LINE,      KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,
-        KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,
+        KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,    TUNSETQUEUE,
 };
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };

@@ -20,10 +20,12 @@ static const struct option_spec options[] = {
         { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
         { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
         { "cpus", 'c', OPTION_NUMBER, offsetof(struct vmm_settings, cpus), "N", "virtual CPUs (default 1)" },
-        { "disk", 'd', OPTION_LIST, offsetof(struct vmm_settings, disks), "FILE[,ro][,serial=TEXT][,queues=N]",
-          "a raw image or a block device; may be given more than once" },
-        { "network", 'n', OPTION_LIST, offsetof(struct vmm_settings, networks), "tap=NAME|fd=N[,address=MAC]",
-          "a network card on a tap device; may be given more than once" },
+        { "disk", 'd', OPTION_LIST, offsetof(struct vmm_settings, disks), "FILE[,OPTIONS]",
+          "a raw or qcow2 image or a block device, with ro, format=, backing=, full=error|pause, serial=, queues=, "
+          "rate-bytes=, rate-operations=; may be given more than once" },
+        { "network", 'n', OPTION_LIST, offsetof(struct vmm_settings, networks), "tap=NAME|fd=N|user[,OPTIONS]",
+          "a network card on a tap device or by passt, with queues=, publish=[ADDRESS:]HOST:GUEST[/udp], address=, "
+          "rate-bytes=, rate-frames=; may be given more than once" },
         { "share", 0, OPTION_LIST, offsetof(struct vmm_settings, shares),
           "TAG=FOLDER[,ro][,cache=auto|always|never][,writeback][,queues=N]",
           "a folder that the guest mounts by its tag (virtiofs); may be given more than once" },

@@ -50,7 +50,7 @@ struct driver {
         unsigned complaints;
         bool line;
         unsigned end;
-        uint16_t offered[4], descriptor[4];
+        uint16_t offered[8], descriptor[8];
 };
 
 static struct driver driver;
