@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bytes that a folder's files take on disk; links are not followed, depth is bounded.
+ * Bytes that a file, or all of a folder's, take on disk; links are not followed, depth is bounded.
  */
 #pragma once
 

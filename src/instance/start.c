@@ -172,6 +172,7 @@ static void release(struct start *start)
         free(start->files);
         free(start->network_namespace);
         free(start->init);
+        free(start->image_file);
         free(start->userns_path);
         free(start->shm);
         if (start->userns >= 0)

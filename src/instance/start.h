@@ -30,6 +30,7 @@ struct start {
         pid_t pid_of, ipc_of;
         char *shm; /* --ipc shareable, or shared with one: the folder that is /dev/shm */
         char *init;
+        char *image_file;   /* the image as a virtual machine has it; NULL: none is needed */
         const char *engine; /* that runs its instructions; NULL: the processor itself */
 };
 

@@ -16,3 +16,10 @@ int vm_check_settings(const struct instance_settings *settings, struct error *er
 uint64_t vm_memory(const struct instance_settings *settings);
 /* Virtual CPUs: as many as --cpus or its two parts can keep busy, or the default. */
 unsigned vm_processors(const struct instance_settings *settings);
+
+/* ---- vessel_vm_root.c ---- */
+
+#define VM_DISK "disk" /* in the instance's folder: ext4, what it has written */
+
+int vm_root(struct start *start, struct error *err);
+int vm_open_root(const struct instance *instance, struct error *err);

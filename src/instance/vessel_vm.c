@@ -9,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/process.h"
 #include "base/text.h"
 #include "engine/engines.h"
 #include "instance/folder.h"
@@ -119,24 +118,6 @@ static int settle(const struct host *host, struct instance_settings *settings, s
         return 0;
 }
 
-/* ---- Its files ---- */
-
-/* As the monitor has it in its mount namespace. */
-static int open_root(const struct instance *instance, struct error *err)
-{
-        pid_t pid = (pid_t)json_integer_value(json_object_get(instance->run, "monitor"));
-        uint64_t start = (uint64_t)json_integer_value(json_object_get(instance->run, "monitor_start"));
-        _cleanup_free_ char *path =
-                text_format("/proc/%d/root%s/instances/%s/rootfs", (int)pid, instance->host->state, instance->id);
-        if (!path)
-                return error_memory(err);
-        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int monitor = root < 0 ? -errno : process_open(pid, start);
-        if (monitor < 0)
-                return error_code(err, monitor, "cannot open the root folder of instance %s", instance->name);
-        return TAKE_FD(root);
-}
-
 /* ---- Its bundle ---- */
 
 static void show(const struct instance_settings *settings, json_t *object)
@@ -169,6 +150,9 @@ static int describe(const struct start *start, json_t *spec, struct error *err)
             annotate(annotations, VM_ANNOTATION_CPUS, text_format("%u", vm_processors(settings))) < 0 ||
             annotate(annotations, VM_ANNOTATION_REASON, text_format("%s/%s", start->run_path, VESSEL_REASON_FILE)) <
                     0 ||
+            annotate(annotations, VM_ANNOTATION_IMAGE, strdup(start->image_file)) < 0 ||
+            annotate(annotations, VM_ANNOTATION_DISK,
+                     text_format("%s/instances/%s/" VM_DISK, start->host->root, start->instance->id)) < 0 ||
             annotate(annotations, ONGGI_ANNOTATION_ROOT, strdup(start->host->root)) < 0 ||
             annotate(annotations, VM_ANNOTATION_KERNEL, strdup(kernel->release)) < 0)
                 return error_memory(err);
@@ -236,16 +220,16 @@ const struct vessel vessel_vm = {
         .name = "vm",
         .runtime = "onggi-runtime-vm",
         .containers = "runtime-vm",
-        .written = "upper",
+        .written = VM_DISK,
         .guardian = "the virtual machine's process",
         .engines = engine_choices,
         .check = vm_check_settings,
         .ready = ready,
         .settle = settle,
-        .root = start_overlay_root,
+        .root = vm_root,
         .show = show,
         .describe = describe,
-        .open_root = open_root,
+        .open_root = vm_open_root,
         .check_update = check_update,
         .top = top,
 };

@@ -13,7 +13,7 @@ import v2_machine
 
 # What runs a container, a virtual machine and their networks on the machine.
 MODULES = ["overlay", "ext4", "erofs", "loop", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct", "nft_fib_inet",
-           "nft_redir", "nf_conntrack", "nf_nat", "act_mirred", "cls_matchall", "sch_ingress", "virtio_pci"]
+           "nft_redir", "nf_conntrack", "nf_nat", "act_mirred", "cls_u32", "sch_ingress", "virtio_pci"]
 
 BEGIN = """
 for module in $(cat /modules); do insmod $module 2>/dev/null; done

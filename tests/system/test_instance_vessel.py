@@ -61,18 +61,20 @@ def fixture_host(onggi, docker_archive):
 
 @pytest.fixture(scope="module", name="kernels")
 def fixture_kernels(worker_folder):
-    """A store with a kernel, which these tests do not boot."""
+    """A store with a kernel, which these tests do not boot; beside it disks, which are alike."""
     root = worker_folder / "kernels-root"
     done = programs.Onggi(root, worker_folder / "kernels-state")("kernel", "import")
     if done.returncode and "/boot" in done.stderr:
         pytest.skip(f"no kernel to take: {done.stderr}")
     assert done.returncode == 0, done.stderr
-    return root / "kernels"
+    (root / "disks").mkdir(exist_ok=True)
+    return root
 
 
 @pytest.fixture(name="vm")
 def fixture_vm(host, folder, kernels):
-    (host.root / "kernels").symlink_to(kernels)
+    for name in ("kernels", "disks"):
+        (host.root / name).symlink_to(kernels / name)
     return Vm(host, folder)
 
 
@@ -141,12 +143,14 @@ def test_a_kernel_that_is_not_there_is_refused_before_anything_is_made(vm):
 
 
 def test_signals_for_a_program_out_of_sight_go_through_its_runtime(vm):
-    vm.start("guest", "sh", "-c", "trap 'echo heard; exit 7' USR1 TERM; while :; do sleep 0.05; done")
+    vm.start("guest", "sh", "-c", "trap 'echo heard; exit 7' USR1 TERM; echo listens; while :; do sleep 0.05; done")
+    until(lambda: "listens" in vm.onggi.ok("logs", "guest"))
     vm.onggi.ok("kill", "--signal", "USR1", "guest")
     assert vm.onggi.ok("wait", "guest") == "7"
-    assert vm.onggi.ok("logs", "guest") == "heard"
+    assert vm.onggi.ok("logs", "guest") == "listens\nheard"
     assert vm.calls("kill")[0].split()[-1] == "10"
     vm.onggi.ok("start", "guest")
+    until(lambda: vm.onggi.ok("logs", "guest").count("listens") == 2)
     vm.onggi.ok("stop", "guest")
     assert vm.inspect("guest")["State"]["ExitCode"] == 7
     assert vm.calls("kill")[1].split()[-1] == "15"
