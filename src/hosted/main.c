@@ -14,12 +14,21 @@
 #define EXIT_OURS 125 /* our own failure, as docker and onggi run have it */
 
 static const struct option_spec options[] = {
-        { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE", "Linux bzImage or ELF vmlinux" },
+        { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE", "Linux (bzImage or ELF vmlinux), or a kernel that starts by PVH or multiboot 1 or 2" },
         { "initrd", 'i', OPTION_LIST, offsetof(struct vmm_settings, initrds), "FILE",
           "initial RAM disk; may be given more than once: the archives follow one another" },
+        { "module", 0, OPTION_LIST, offsetof(struct vmm_settings, modules), "FILE[,ARGUMENTS]",
+          "a module for a PVH or multiboot kernel; may be given more than once" },
         { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
         { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
-        { "cpus", 'c', OPTION_NUMBER, offsetof(struct vmm_settings, cpus), "N", "virtual CPUs (default 1)" },
+        { "cpus", 'c', OPTION_STRING, offsetof(struct vmm_settings, cpus_text), "N[,sockets=N][,cores=N][,threads=N]",
+          "virtual CPUs (default 1), and how they hang together" },
+        { "cpu", 0, OPTION_STRING, offsetof(struct vmm_settings, cpu), "host|baseline|NAMES[,+NAME][,-NAME]",
+          "features of the CPUs (default host), by the names of /proc/cpuinfo" },
+        { "restore", 0, OPTION_LIST, offsetof(struct vmm_settings, restore), "FOLDER",
+          "goes on from a snapshot; given again, with the changes that followed it" },
+        { "on-reset", 0, OPTION_STRING, offsetof(struct vmm_settings, on_reset), "stop|restart",
+          "what a reset or a triple fault of the guest does (default stop)" },
         { "disk", 'd', OPTION_LIST, offsetof(struct vmm_settings, disks), "FILE[,OPTIONS]",
           "a raw or qcow2 image or a block device, with ro, format=, backing=, full=error|pause, serial=, queues=, "
           "rate-bytes=, rate-operations=; may be given more than once" },
@@ -51,7 +60,7 @@ static const struct option_spec *const tables[] = { options, NULL };
 
 int main(int argc, char **argv)
 {
-        struct vmm_settings settings = { .engine = &kvm_engine, .cpus = 1, .memory = 256 << 20 };
+        struct vmm_settings settings = { .engine = &kvm_engine,  };
         struct error err = { 0 };
         int operands;
         mallopt(M_ARENA_MAX, 1); /* threads allocate nothing that would be worth a heap each */
@@ -61,13 +70,15 @@ int main(int argc, char **argv)
                 options_help(tables, stdout);
                 return EXIT_SUCCESS;
         }
-        if (!r && (!settings.kernel || argv[operands]))
+        if (!r && (!(settings.kernel || settings.restore) || argv[operands]))
                 r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE [OPTIONS]; `onggi-vmm --help` lists them");
         if (!r)
                 r = vmm_run(&settings, &err);
+        list_free(settings.restore);
         list_free(settings.disks);
         list_free(settings.networks);
         list_free(settings.initrds);
+        list_free(settings.modules);
         list_free(settings.streams);
         list_free(settings.shares);
         if (r < 0) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,21 +18,25 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "hosted/boot_files.h"
 #include "hosted/control.h"
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
-#include "hosted/initrd.h"
 #include "hosted/memory_return.h"
 #include "hosted/report.h"
+#include "hosted/restart.h"
 #include "hosted/shared_folder.h"
+#include "hosted/snapshot.h"
+#include "hosted/snapshot_memory.h"
 #include "hosted/socket_bridge.h"
 #include "hosted/statistics.h"
 #include "hosted/tap.h"
+#include "hosted/topology_option.h"
 #include "hosted/vmm_private.h"
 #include "hosted/window.h"
 #include "machine/acpi.h"
-#include "machine/boot_linux.h"
+#include "machine/generation.h"
 
 /* ---- What the machine asks of its host ---- */
 
@@ -103,7 +108,9 @@ static uint64_t host_clock(void *context)
 static void host_end(void *context, enum machine_end end, unsigned code)
 {
         struct vmm *vmm = context;
-        if (vmm->end == MACHINE_RUNS) {
+        if (end == MACHINE_RESET) {
+                restart_ask(vmm);
+        } else if (vmm->end == MACHINE_RUNS) {
                 vmm->end = end;
                 vmm->code = code;
         }
@@ -111,44 +118,6 @@ static void host_end(void *context, enum machine_end end, unsigned code)
 }
 
 /* ---- Setting up ---- */
-
-/* A file as bytes of ours: mapped, so that only what is used is read. */
-static int map_file(const char *path, const void **bytes, size_t *length, struct error *err)
-{
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_errno(err, "cannot open %s", path);
-        if (!S_ISREG(st.st_mode) || !st.st_size)
-                return error_set(err, -EINVAL, "%s is not a file with contents", path);
-        void *mapped = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (mapped == MAP_FAILED)
-                return error_errno(err, "cannot map %s", path);
-        *bytes = mapped;
-        *length = (size_t)st.st_size;
-        return 0;
-}
-
-static int load(struct vmm *vmm, const struct vmm_settings *settings, struct cpu_state *entry, struct error *err)
-{
-        struct boot_linux boot = { .command_line = settings->append ? settings->append : "", .acpi = ACPI_START };
-        int r = acpi_write(&vmm->machine.memory, (unsigned)settings->cpus);
-        if (r < 0)
-                return error_code(err, r, "cannot describe the machine to its guest");
-        r = map_file(settings->kernel, &boot.kernel, &boot.kernel_length, err);
-        if (!r)
-                r = initrd_open(settings->initrds, &boot.initrd, &boot.initrd_length, err);
-        const char *reason = NULL;
-        if (!r) {
-                r = boot_linux(&vmm->machine.memory, &boot, entry, &reason);
-                if (r < 0)
-                        error_set(err, r, "cannot start %s: %s", settings->kernel, reason);
-        }
-        if (boot.kernel)
-                munmap((void *)boot.kernel, boot.kernel_length);
-        initrd_close(boot.initrd, boot.initrd_length);
-        return r;
-}
 
 static int open_machine(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
 {
@@ -167,7 +136,8 @@ static int open_machine(struct vmm *vmm, const struct vmm_settings *settings, st
         int r = machine_init(&vmm->machine, &host);
         if (r < 0)
                 return error_code(err, r, "cannot build the machine");
-        return guest_ram_map(&vmm->machine.memory, settings->memory, settings->shares, err);
+        return vmm->snapshot ? snapshot_map(vmm->snapshot, vmm, err)
+                             : guest_ram_map(&vmm->machine.memory, settings->memory, settings->shares, err);
 }
 
 static int open_disks(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
@@ -254,6 +224,7 @@ static void wake_ready(void *owner, uint32_t events)
         pthread_mutex_unlock(&vmm->lock);
         if (pause)
                 processors_pause(vmm);
+        restart_serve(vmm);
         console_serve(vmm);
 }
 
@@ -272,6 +243,15 @@ static int open_loop(struct vmm *vmm, struct error *err)
                 return error_code(err, r, "cannot wait for events");
         r = stop_signals_open(vmm, err);
         return r < 0 ? r : console_open(vmm, err);
+}
+
+static int generation_begin(struct vmm *vmm, struct error *err)
+{
+        uint8_t generation[GENERATION_SIZE];
+        if (getrandom(generation, sizeof(generation), 0) != sizeof(generation))
+                return error_errno(err, "cannot name the machine");
+        int r = generation_start(&vmm->machine, generation);
+        return r < 0 ? error_code(err, r, "cannot name the machine") : 0;
 }
 
 static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct error *err)
@@ -295,14 +275,19 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r && settings->control)
                 r = control_open(vmm, settings->control, &vmm->control, err);
         if (!r)
-                r = load(vmm, settings, &entry, err);
+                r = vmm->snapshot ? 0 : boot_files_load(vmm, settings, &entry, err);
         if (!r)
-                r = vmm->operations->open(&(struct engine_settings){ .topology = { 1, (unsigned)settings->cpus, 1 } },
-                                          &vmm->engine, err);
+                r = vmm->operations->open(
+                        &(struct engine_settings){ .topology = settings->topology, .cpu = settings->cpu }, &vmm->engine,
+                        err);
         if (!r)
                 r = vmm->operations->map(vmm->engine, &vmm->machine.memory, err);
         if (!r)
-                r = processors_open(vmm, (unsigned)settings->cpus, &entry, err);
+                r = processors_open(vmm, (unsigned)settings->cpus, vmm->snapshot ? NULL : &entry, err);
+        if (!r)
+                r = vmm->snapshot ? snapshot_restore(vmm->snapshot, vmm, err) : generation_begin(vmm, err);
+        if (!r && settings->on_reset && !strcmp(settings->on_reset, "restart"))
+                r = restart_open(vmm, &vmm->restart, err);
         return r;
 }
 
@@ -328,8 +313,13 @@ static void tear_down(struct vmm *vmm)
                 memory_return_close(vmm->memory);
         if (vmm->entropy)
                 entropy_source_close(vmm->entropy);
+        if (vmm->restart)
+                restart_close(vmm->restart);
+        if (vmm->snapshot)
+                snapshot_close(vmm->snapshot);
         if (vmm->engine)
                 vmm->operations->close(vmm->engine);
+        snapshot_watch_end(vmm);
         guest_ram_unmap(&vmm->machine.memory);
         if (vmm->signals.fd >= 0)
                 close(vmm->signals.fd);
@@ -389,21 +379,48 @@ static int start(struct vmm *vmm, const struct vmm_settings *settings, struct er
         return r < 0 ? error_code(err, r, "cannot confine the process to its system calls") : 0;
 }
 
-int vmm_run(const struct vmm_settings *settings, struct error *err)
+/* What the options say, or the snapshot that they name: a saved machine's processors and memory are not anew to be chosen. */
+static int choose(struct vmm *vmm, struct vmm_settings *settings, struct error *err)
 {
-        struct vmm vmm = { .operations = settings->engine,
+        if (settings->on_reset && strcmp(settings->on_reset, "restart") != 0 && strcmp(settings->on_reset, "stop") != 0)
+                return error_set(err, -EINVAL, "--on-reset takes restart or stop, not \"%s\"", settings->on_reset);
+        int r = topology_parse(settings->cpus_text ? settings->cpus_text : "1", &settings->topology, err);
+        if (!r && settings->restore)
+                r = snapshot_open(settings->restore, &vmm->snapshot, err);
+        if (r < 0)
+                return r;
+        if (vmm->snapshot) {
+                const struct snapshot_settings *saved = snapshot_settings(vmm->snapshot);
+                if (settings->kernel || settings->cpus_text || settings->cpu || settings->memory)
+                        return error_set(err, -EINVAL,
+                                         "--restore brings kernel, processors and memory with it: leave out --kernel, "
+                                         "--cpus, --cpu and --memory");
+                settings->topology = saved->topology;
+                settings->memory = saved->memory;
+                settings->cpu = *saved->cpu ? saved->cpu : NULL;
+        }
+        if (!settings->memory)
+                settings->memory = MEMORY_DEFAULT;
+        settings->cpus = topology_cpus(&settings->topology);
+        return 0;
+}
+
+int vmm_run(const struct vmm_settings *wanted, struct error *err)
+{
+        struct vmm_settings own = *wanted, *settings = &own;
+        struct vmm vmm = { .settings = settings,
+                           .operations = settings->engine,
                            .lock = PTHREAD_MUTEX_INITIALIZER,
                            .rested = PTHREAD_COND_INITIALIZER,
                            .resumed = PTHREAD_COND_INITIALIZER };
         vmm.wake.fd = vmm.signals.fd = vmm.loop.epoll = -1;
-        if (settings->cpus < 1 || settings->cpus > VMM_CPUS_MAX)
-                return error_set(err, -EINVAL, "a virtual machine has 1 to %d CPUs, not %" PRIi64, VMM_CPUS_MAX,
-                                 settings->cpus);
         signal(SIGPIPE, SIG_IGN);
         int r = outcome_open(&vmm.outcome, settings->reason, err);
         int told = report_open(&vmm, settings->report, err);
         if (!r)
                 r = told;
+        if (!r)
+                r = choose(&vmm, settings, err);
         if (!r)
                 r = set_up(&vmm, settings, err);
         if (!r)
@@ -417,6 +434,8 @@ int vmm_run(const struct vmm_settings *settings, struct error *err)
                 statistics_print(&vmm);
         if (!r && vmm.failed)
                 r = error_set(err, -EIO, "the virtual machine stopped: %s", vmm.operations->failure(vmm.failed->vcpu));
+        else if (!r && vmm.why)
+                r = error_set(err, -EIO, "the virtual machine stopped: %s", vmm.why);
         else if (!r)
                 r = outcome_judge(&vmm.outcome, vmm.end, vmm.code, err);
         outcome_tell(&vmm.outcome, r, err);

@@ -12,20 +12,28 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "machine/topology.h"
 
-#define VMM_CPUS_MAX 64
+#define VMM_CPUS_MAX   64
+#define MEMORY_DEFAULT (UINT64_C(256) << 20)
 
 struct vmm_settings {
         const struct engine_operations *engine;
-        uint64_t memory;     /* bytes */
-        int64_t cpus;        /* 1 to VMM_CPUS_MAX */
+        uint64_t memory;     /* bytes; 0: MEMORY_DEFAULT */
+        int64_t cpus;        /* 1 to VMM_CPUS_MAX: all of the topology */
+        struct topology topology;
+        const char *cpu;     /* which features, as cpu_model.h has it */
+        char **restore;      /* folders of a snapshot and changes to it, instead of a kernel */
+        const char *on_reset; /* "restart", or "stop" or NULL */
         char **disks;        /* each as disk_parse() has it */
         char **networks;     /* each as tap_parse() has it */
         char **shares;       /* each as shared_folder_parse() has it */
         const char *socket;  /* where socket_bridge.h listens; NULL: the guest has no vsock */
         const char *control; /* where control.h listens, or NULL */
+        const char *cpus_text; /* as topology_parse() has it */
         const char *kernel, *append;
         char **initrds;      /* archives, one after the other */
+        char **modules;      /* each FILE[,ARGUMENTS], for kernels of the multiboot and PVH protocols */
         char **streams;      /* each as socket_bridge_inherit() has it */
         const char *window;  /* descriptor of the terminal whose size the guest is told, or NULL */
         const char *reason;  /* descriptor that is told how the machine ended, or NULL: outcome.h */

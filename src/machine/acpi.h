@@ -9,13 +9,18 @@
 #pragma once
 
 #include "machine/memory.h"
+#include "machine/topology.h"
 
 #define ACPI_START    0xe0000
 #define ACPI_END      0x100000
 #define ACPI_CPUS_MAX 254
+#define ACPI_ROOT_LENGTH 36 /* bytes of the root pointer: section 5.2.5.3 */
+
+/* The last page of it is generation.h's. */
+#define ACPI_GENERATION (ACPI_END - 0x1000)
 
 /*
- * Writes the tables for a machine of so many processors; the root pointer is at ACPI_START. 0, -EINVAL, -ENOSPC or
+ * Writes the tables for a machine of such processors; the root pointer is at ACPI_START. 0, -EINVAL, -ENOSPC or
  * -EFAULT.
  */
-int acpi_write(struct guest_memory *memory, unsigned cpus);
+int acpi_write(struct guest_memory *memory, const struct topology *topology);

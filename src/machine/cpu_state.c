@@ -169,3 +169,34 @@ int cpu_state_restore(struct cpu_state *state, struct state_reader *reader)
                 *state = taken;
         return r;
 }
+
+void cpu_enter_protected_mode(struct cpu_state *state, uint64_t rip)
+{
+        *state = (struct cpu_state){ .rip = rip, .rflags = RFLAGS_RESERVED, .cr0 = CR0_PE | CR0_ET, .xcr0 = 1 };
+        for (unsigned i = CPU_ES; i <= CPU_GS; i++) {
+                struct cpu_segment *segment = &state->segments[i];
+                /* The selectors of Linux' and Xen's protocols; none of them may be loaded before there is a table. */
+                *segment = cpu_flat_segment(i == CPU_CS ? 0x10 : 0x18, i == CPU_CS);
+                segment->attributes = (uint16_t)((segment->attributes & ~SEGMENT_LONG) | SEGMENT_DEFAULT_32);
+        }
+        state->segments[CPU_TR] = cpu_flat_task(0);
+        cpu_reset_floating_point(state);
+}
+
+void cpu_reset(struct cpu_state *state)
+{
+        enum { CR0_CD_NW = 0x60000000, TYPE_LDT = 0x2, TYPE_TASK_BUSY = 0xb };
+        *state = (struct cpu_state){ .rip = 0xfff0, .rflags = RFLAGS_RESERVED, .cr0 = CR0_ET | CR0_CD_NW, .xcr0 = 1 };
+        for (unsigned i = CPU_ES; i <= CPU_GS; i++)
+                state->segments[i] = (struct cpu_segment){
+                        .limit = 0xffff,
+                        .attributes = (i == CPU_CS ? 0xb : 0x3) | SEGMENT_CODE_OR_DATA | SEGMENT_PRESENT,
+                };
+        state->segments[CPU_CS].selector = 0xf000;
+        state->segments[CPU_CS].base = 0xffff0000;
+        state->segments[CPU_LDTR] = (struct cpu_segment){ .limit = 0xffff, .attributes = TYPE_LDT | SEGMENT_PRESENT };
+        state->segments[CPU_TR] = (struct cpu_segment){ .limit = 0xffff,
+                                                        .attributes = TYPE_TASK_BUSY | SEGMENT_PRESENT };
+        state->gdt.limit = state->idt.limit = 0xffff;
+        cpu_reset_floating_point(state);
+}

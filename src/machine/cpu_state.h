@@ -139,3 +139,7 @@ void cpu_state_save(const struct cpu_state *state, struct state_writer *writer);
 int cpu_state_restore(struct cpu_state *state, struct state_reader *reader);
 /* Value of an MSR in *state, or NULL. */
 uint64_t *cpu_state_msr(struct cpu_state *state, uint32_t index);
+/* Flat 32-bit segments without paging, as boot protocols for 32-bit kernels have it. */
+void cpu_enter_protected_mode(struct cpu_state *state, uint64_t rip);
+/* What a processor has after a reset, about to fetch from 0xfffffff0: APM vol. 2, section 14.1.3. */
+void cpu_reset(struct cpu_state *state);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a guest starts from, as files of the host: a kernel with its initial RAM disk and modules, or firmware.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "hosted/vmm.h"
+#include "machine/cpu_state.h"
+
+struct vmm;
+
+/* Fills the guest's memory and *entry, the state in which its first CPU begins. */
+int boot_files_load(struct vmm *vmm, const struct vmm_settings *settings, struct cpu_state *entry, struct error *err);
