@@ -286,7 +286,7 @@ static void drain(int connection)
                 ;
 }
 
-static void serve(int connection, int report)
+static void serve(int connection, int report, pid_t program)
 {
         _cleanup_free_ char *data = NULL;
         size_t length = 0;
@@ -297,9 +297,9 @@ static void serve(int connection, int report)
         else if (type == AGENT_STATISTICS)
                 agent_statistics(connection);
         else if (type == AGENT_COPY_IN && strlen(data) == length)
-                agent_copy_in(connection, data);
+                agent_copy_in(connection, program, data);
         else if (type == AGENT_COPY_OUT && strlen(data) == length)
-                agent_copy_out(connection, data);
+                agent_copy_out(connection, program, data);
         drain(connection);
 }
 
@@ -316,7 +316,7 @@ static void hand_over(struct client *client)
         if (!pid) {
                 const int kept[] = { client->source.fd, pair[1] };
                 descriptors_close_except(STDERR_FILENO + 1, kept, ARRAY_SIZE(kept));
-                serve(client->source.fd, pair[1]);
+                serve(client->source.fd, pair[1], agent->guest->program.made.pid);
                 _exit(0);
         }
         close(pair[1]);

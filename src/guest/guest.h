@@ -46,5 +46,6 @@ void agent_report(int report, uint32_t process, int pidfd, int terminal);
 
 void agent_exec(int connection, int report, const char *document, size_t length);
 void agent_statistics(int connection);
-void agent_copy_in(int connection, const char *path);
-void agent_copy_out(int connection, const char *path);
+/* In the root folder of `program`. */
+void agent_copy_in(int connection, pid_t program, const char *path);
+void agent_copy_out(int connection, pid_t program, const char *path);

@@ -14,7 +14,8 @@ PLACES = {"onggi": "src/cli/onggi", "onggi-runtime": "src/container/onggi-runtim
           "onggi-init": "src/guest/onggi-init",
           "onggi-kernel": "src/kernel/onggi-kernel",
           "onggi-load": "src/compare/onggi-load",
-          "onggi-vmm": "src/hosted/onggi-vmm"}
+          "onggi-vmm": "src/hosted/onggi-vmm", "onggi-init": "src/guest/onggi-init",
+          "onggi-kernel": "src/kernel/onggi-kernel"}
 
 
 def build_folder():
