@@ -78,6 +78,7 @@ static void release(struct qcow2 *image)
         free(image->frees.entries);
         free(image->scratch);
         free(image->unpacked);
+        qcow2_unload_zstd(image);
         free(image->backing_file);
         free(image->backing_format);
         pthread_rwlock_destroy(&image->lock);
@@ -105,6 +106,8 @@ int qcow2_open(struct disk_storage *storage, const char *name, bool read_only, s
         pthread_rwlock_init(&image->lock, &attributes);
         pthread_rwlockattr_destroy(&attributes);
         int r = qcow2_header_read(image, name, err);
+        if (!r)
+                r = qcow2_load_zstd(image, name, err);
         if (r < 0)
                 return r;
         r = read_table(image, &image->l1, image->header.l1_offset, image->header.l1_entries);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Compressed clusters, which are read and never written: section "Compressed Clusters Descriptor".
+ *
+ * Few images need zstd, whose library is larger than all of us: it is loaded for those alone.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -23,19 +26,54 @@ static int inflate_cluster(const uint8_t *packed, size_t length, uint8_t *to, si
         return whole ? 0 : -EIO;
 }
 
-static int zstd_cluster(const uint8_t *packed, size_t length, uint8_t *to, size_t room)
+struct qcow2_zstd {
+        void *library;
+        __typeof__(&ZSTD_createDCtx) create;
+        __typeof__(&ZSTD_decompressStream) decompress;
+        __typeof__(&ZSTD_isError) is_error;
+        __typeof__(&ZSTD_freeDCtx) release;
+};
+
+int qcow2_load_zstd(struct qcow2 *image, const char *name, struct error *err)
 {
-        ZSTD_DCtx *context = ZSTD_createDCtx();
+        if (!image->header.compression)
+                return 0;
+        struct qcow2_zstd *zstd = image->zstd = calloc(1, sizeof(*zstd));
+        if (!zstd)
+                return error_memory(err);
+        zstd->library = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (zstd->library) {
+                *(void **)&zstd->create = dlsym(zstd->library, "ZSTD_createDCtx");
+                *(void **)&zstd->decompress = dlsym(zstd->library, "ZSTD_decompressStream");
+                *(void **)&zstd->is_error = dlsym(zstd->library, "ZSTD_isError");
+                *(void **)&zstd->release = dlsym(zstd->library, "ZSTD_freeDCtx");
+        }
+        return zstd->create && zstd->decompress && zstd->is_error && zstd->release
+                       ? 0
+                       : error_set(err, -ENOENT,
+                                   "disk %s is compressed by zstd, which needs libzstd.so.1 (Debian: libzstd1)", name);
+}
+
+void qcow2_unload_zstd(struct qcow2 *image)
+{
+        if (image->zstd && image->zstd->library)
+                dlclose(image->zstd->library);
+        free(image->zstd);
+}
+
+static int zstd_cluster(const struct qcow2_zstd *zstd, const uint8_t *packed, size_t length, uint8_t *to, size_t room)
+{
+        ZSTD_DCtx *context = zstd->create();
         ZSTD_inBuffer in = { packed, length, 0 };
         ZSTD_outBuffer out = { to, room, 0 };
         if (!context)
                 return -ENOMEM;
         size_t left;
         do
-                left = ZSTD_decompressStream(context, &out, &in);
-        while (!ZSTD_isError(left) && left && in.pos < in.size && out.pos < out.size);
-        ZSTD_freeDCtx(context);
-        return !ZSTD_isError(left) && out.pos == out.size ? 0 : -EIO;
+                left = zstd->decompress(context, &out, &in);
+        while (!zstd->is_error(left) && left && in.pos < in.size && out.pos < out.size);
+        zstd->release(context);
+        return !zstd->is_error(left) && out.pos == out.size ? 0 : -EIO;
 }
 
 int qcow2_unpack(struct qcow2 *image, uint64_t entry, const uint8_t **bytes)
@@ -57,8 +95,8 @@ int qcow2_unpack(struct qcow2 *image, uint64_t entry, const uint8_t **bytes)
         image->unpacked_entry = 0;
         r = packed && image->unpacked ? disk_storage_read(image->storage, packed, length, offset) : -ENOMEM;
         if (!r)
-                r = (image->zstd ? zstd_cluster : inflate_cluster)(packed, length, image->unpacked,
-                                                                   image->cluster_size);
+                r = image->zstd ? zstd_cluster(image->zstd, packed, length, image->unpacked, image->cluster_size)
+                                : inflate_cluster(packed, length, image->unpacked, image->cluster_size);
         free(packed);
         if (r < 0)
                 return r;

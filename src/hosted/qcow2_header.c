@@ -112,7 +112,6 @@ static int check_header(struct qcow2 *image, const char *name, struct error *err
         image->cluster_bits = header->cluster_bits;
         image->cluster_size = 1ULL << header->cluster_bits;
         image->slice_bits = header->cluster_bits < 12 ? header->cluster_bits : 12;
-        image->zstd = header->compression == COMPRESSION_ZSTD;
         return check_features(image, name, err);
 }
 

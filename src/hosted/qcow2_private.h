@@ -96,7 +96,8 @@ struct qcow2_table {
 struct qcow2 {
         struct disk_storage *storage;
         struct qcow2_raw_header header; /* in the host's byte order */
-        bool read_only, zstd;
+        bool read_only;
+        struct qcow2_zstd *zstd;           /* NULL: clusters are compressed by deflate */
         unsigned cluster_bits, slice_bits; /* slice_bits: bytes of a slice of a table */
         uint64_t cluster_size;
         char *backing_file, *backing_format;
@@ -181,6 +182,10 @@ unsigned qcow2_slice_entries(const struct qcow2 *image);
 int qcow2_classify(const struct qcow2 *image, uint64_t entry, struct qcow2_extent *extent);
 /* Where the bytes of a compressed cluster lie; -EIO. */
 int qcow2_compressed_range(const struct qcow2 *image, uint64_t entry, uint64_t *offset, uint64_t *length);
+
+/* Loads the library that unpacks the image's clusters, if it needs one: before the jail, which has no files. */
+int qcow2_load_zstd(struct qcow2 *image, const char *name, struct error *err);
+void qcow2_unload_zstd(struct qcow2 *image);
 
 /* Unpacks all of a compressed cluster; cache_lock is held. */
 int qcow2_unpack(struct qcow2 *image, uint64_t entry, const uint8_t **bytes);
