@@ -14,11 +14,14 @@
 #include "hosted/listener.h"
 #include "hosted/memory_return.h"
 #include "hosted/rates.h"
+#include "hosted/restart.h"
+#include "hosted/snapshot.h"
 #include "hosted/statistics.h"
 #include "hosted/vmm_private.h"
 
 #define CLIENTS_MAX     8
 #define LINE_MAX_LENGTH 1024
+#define FILES_MAX       2
 
 struct client {
         struct event_source source; /* fd -1: a free place */
@@ -31,6 +34,7 @@ struct control {
         struct vmm *vmm;
         struct event_source listener;
         struct client clients[CLIENTS_MAX];
+        int received[FILES_MAX]; /* descriptors that came with the request, or -1 */
 };
 
 /* ---- Commands: each fills in the answer ---- */
@@ -118,13 +122,40 @@ static int do_statistics(struct vmm *vmm, const struct json_at *request, json_t 
         return 0;
 }
 
+static int do_reset(struct vmm *vmm, const struct json_at *request, json_t *answer, struct error *err)
+{
+        (void)request;
+        (void)answer;
+        (void)err;
+        pthread_mutex_lock(&vmm->lock);
+        restart_ask(vmm);
+        pthread_mutex_unlock(&vmm->lock);
+        return 0;
+}
+
+static int do_snapshot(struct vmm *vmm, const struct json_at *request, json_t *answer, struct error *err)
+{
+        const int *files = vmm->control->received;
+        bool watch = false, changes = false;
+        (void)answer;
+        json_get_bool(request, "watch", &watch);
+        json_get_bool(request, "changes", &changes);
+        if (json_failed(request))
+                return json_failed(request);
+        if (files[0] < 0 || files[1] < 0)
+                return error_set(err, -EINVAL, "snapshot: two open files come with the request, for state and memory");
+        enum snapshot_kind kind = changes ? SNAPSHOT_CHANGES : watch ? SNAPSHOT_WATCH : SNAPSHOT_WHOLE;
+        return snapshot_save(vmm, files[0], files[1], kind, err);
+}
+
 static const struct {
         const char *name;
         int (*run)(struct vmm *vmm, const struct json_at *request, json_t *answer, struct error *err);
 } commands[] = {
-        { "status", do_status }, { "pause", do_pause },     { "resume", do_resume },         { "power", do_power },
-        { "stop", do_stop },     { "balloon", do_balloon }, { "statistics", do_statistics },
-        { "rate", rates_command },
+        { "status", do_status },         { "pause", do_pause },     { "resume", do_resume },
+        { "power", do_power },           { "stop", do_stop },       { "balloon", do_balloon },
+        { "statistics", do_statistics }, { "rate", rates_command }, { "reset", do_reset },
+        { "snapshot", do_snapshot },
 };
 
 static int run_line(struct vmm *vmm, const char *line, size_t length, json_t *answer, struct error *err)
@@ -145,6 +176,36 @@ static int run_line(struct vmm *vmm, const char *line, size_t length, json_t *an
 }
 
 /* ---- Clients ---- */
+
+static void close_received(struct control *control)
+{
+        for (size_t i = 0; i < FILES_MAX; i++) {
+                if (control->received[i] >= 0)
+                        close(control->received[i]);
+                control->received[i] = -1;
+        }
+}
+
+/* As read(2), and takes over the descriptors that come with the bytes. More than there is room for the kernel closes. */
+static ssize_t receive(struct client *client)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(FILES_MAX * sizeof(int))];
+        } ancillary;
+        struct iovec bytes = { client->line + client->length, sizeof(client->line) - client->length };
+        struct msghdr message = {
+                .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof(ancillary)
+        };
+        ssize_t n = recvmsg(client->source.fd, &message, MSG_CMSG_CLOEXEC);
+        struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+        if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+                return n;
+        close_received(client->control);
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(client->control->received, CMSG_DATA(header), count * sizeof(int));
+        return n;
+}
 
 static void drop(struct client *client)
 {
@@ -175,7 +236,7 @@ static void client_ready(void *owner, uint32_t events)
 {
         struct client *client = owner;
         (void)events;
-        ssize_t n = recv(client->source.fd, client->line + client->length, sizeof(client->line) - client->length, 0);
+        ssize_t n = receive(client);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         if (n <= 0) {
@@ -186,6 +247,7 @@ static void client_ready(void *owner, uint32_t events)
         for (char *end; client->source.fd >= 0 && (end = memchr(client->line, '\n', client->length));) {
                 size_t length = (size_t)(end - client->line) + 1;
                 answer_line(client, length - 1);
+                close_received(client->control);
                 if (client->source.fd < 0)
                         return;
                 client->length -= length;
@@ -215,6 +277,7 @@ static void somebody_connects(void *owner, uint32_t events)
 
 void control_close(struct control *control)
 {
+        close_received(control);
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 if (control->clients[i].source.fd >= 0)
                         close(control->clients[i].source.fd);
@@ -231,6 +294,8 @@ int control_open(struct vmm *vmm, const char *path, struct control **result, str
         if (!control)
                 return error_memory(err);
         control->vmm = vmm;
+        for (size_t i = 0; i < FILES_MAX; i++)
+                control->received[i] = -1;
         json_object_seed(0); /* from a file that the jail has not */
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 control->clients[i] =

@@ -6,6 +6,10 @@
  *   {"command": "status"}            {"ok": true, "state": "running" or "paused", "engine": …, "cpus": …, "memory": …}
  *   {"command": "pause"}, "resume"   all processors out of the guest, and back
  *   {"command": "power"}             presses the power button
+ *   {"command": "reset"}             resets the machine; what that does is --on-reset's
+ *   {"command": "snapshot"}          saves the machine (snapshot.h) into two files that come with the line as descriptors
+ *                                    (SCM_RIGHTS): state, memory. "watch": true: also begins to watch which pages change;
+ *                                    "changes": true: saves those alone that changed since the last snapshot
  *   {"command": "stop"}              ends the machine at once
  *   {"command": "balloon", "size": "64m"}   what the guest shall give up of its memory
  *   {"command": "rate", "disk": 0, "bytes": "10m:64m", "operations": "500"}   and "network"; what is not said has none

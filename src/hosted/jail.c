@@ -143,11 +143,23 @@ static const int calls_of_folders[] = {
 static const int calls_of_main[] = {
         SYS_epoll_wait, SYS_accept4,      SYS_unlink, SYS_tgkill, SYS_gettid,
         SYS_newfstatat, SYS_rt_sigaction, SYS_lseek,  SYS_wait4,
+        SYS_recvmsg,    SYS_pwrite64,     SYS_pread64,
 };
 
 static const uint32_t ioctls_of_machines[] = {
         KVM_RUN,       KVM_IRQ_LINE,      KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,
         KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,    TUNSETQUEUE,
+};
+
+/* Snapshots and resets: all that a machine has, read and set. */
+static const uint32_t ioctls_of_snapshots[] = {
+        KVM_GET_MP_STATE,    KVM_SET_MP_STATE,    KVM_SET_REGS,        KVM_SET_SREGS,       KVM_GET_XSAVE,
+        KVM_SET_XSAVE,       KVM_GET_XCRS,        KVM_SET_XCRS,        KVM_GET_DEBUGREGS,   KVM_SET_DEBUGREGS,
+        KVM_GET_MSRS,        KVM_SET_MSRS,        KVM_GET_LAPIC,       KVM_SET_LAPIC,       KVM_GET_VCPU_EVENTS,
+        KVM_SET_VCPU_EVENTS, KVM_GET_TSC_KHZ,     KVM_SET_TSC_KHZ,     KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR,
+        KVM_GET_IRQCHIP,     KVM_SET_IRQCHIP,     KVM_GET_PIT2,        KVM_SET_PIT2,        KVM_GET_CLOCK,
+        KVM_SET_CLOCK,       KVM_CHECK_EXTENSION, KVM_ENABLE_CAP,      KVM_GET_DIRTY_LOG,   KVM_CLEAR_DIRTY_LOG,
+        KVM_SET_USER_MEMORY_REGION,
 };
 
 static const uint32_t ioctls_of_disks[] = { KVM_IRQ_LINE, KVM_SIGNAL_MSI, KVM_IOEVENTFD, BLKDISCARD, BLKZEROOUT };
@@ -165,17 +177,17 @@ static const struct {
         struct {
                 const uint32_t *requests;
                 size_t count;
-        } ioctls;
+        } ioctls[2];
 } kinds[JAIL_THREADS] = {
-        [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, LIST(ioctls_of_machines) },
-        [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, LIST(ioctls_of_disks) },
-        [JAIL_FOLDER] = { { LIST(calls_of_all), LIST(calls_of_folders) }, { NULL, 0 } },
+        [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, { LIST(ioctls_of_machines) } },
+        [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, { LIST(ioctls_of_disks) } },
+        [JAIL_FOLDER] = { { LIST(calls_of_all), LIST(calls_of_folders) }, { { NULL, 0 } } },
         /* Disks are closed by it. */
         [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main), LIST(calls_of_disks) },
-                        LIST(ioctls_of_machines) },
+                        { LIST(ioctls_of_machines), LIST(ioctls_of_snapshots) } },
 };
 
-#define PROGRAM_MAX 192
+#define PROGRAM_MAX 256
 
 struct program {
         struct sock_filter code[PROGRAM_MAX];
@@ -213,8 +225,9 @@ int jail_confine(enum jail_thread kind)
         put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0));
         put(&program, kill);
         load(&program, offsetof(struct seccomp_data, args[1])); /* requests have 32 bits, in the low half */
-        for (size_t i = 0; i < kinds[kind].ioctls.count; i++)
-                allow(&program, kinds[kind].ioctls.requests[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(kinds[kind].ioctls); i++)
+                for (size_t j = 0; j < kinds[kind].ioctls[i].count; j++)
+                        allow(&program, kinds[kind].ioctls[i].requests[j]);
         put(&program, kill);
         const struct sock_fprog filter = { .len = program.length, .filter = program.code };
         return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? -errno : 0;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "hosted/restart.h"
 #include "hosted/thread.h"
 #include "hosted/vmm_private.h"
 
@@ -37,6 +38,12 @@ static void act(struct processor *processor, struct engine_exit *exit)
                 break;
         case ENGINE_EXIT_MSR: count_msr(processor, (uint32_t)exit->address); break;
         case ENGINE_EXIT_KICKED: break;
+        case ENGINE_EXIT_SHUTDOWN:
+                if (vmm->restart) {
+                        restart_ask(vmm);
+                        break;
+                }
+                /* fall through */
         default: /* nothing can wake a CPU that halts without a local APIC; the others are ends of themselves */
                 if (!vmm->failed)
                         vmm->failed = processor;
@@ -66,7 +73,7 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
          * A CPU rests between two instructions, so that its state can be read: the one that it left the guest with is
          * finished by running again, which the kick then ends at once.
          */
-        if (vmm->paused && exit->kind == ENGINE_EXIT_KICKED)
+        if (vmm->paused && (exit->kind == ENGINE_EXIT_KICKED || exit->kind == ENGINE_EXIT_SHUTDOWN))
                 rest(vmm);
         else if (vmm->paused)
                 vmm->operations->kick(processor->vcpu);
@@ -99,7 +106,7 @@ int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *ent
                         return r;
                 vmm->processor_count = i + 1;
         }
-        return vmm->operations->set_state(vmm->processors[0].vcpu, entry, err);
+        return entry ? vmm->operations->set_state(vmm->processors[0].vcpu, entry, err) : 0;
 }
 
 int processors_start(struct vmm *vmm, struct error *err)
@@ -129,7 +136,7 @@ static void kick_all(struct vmm *vmm)
 void processors_pause(struct vmm *vmm)
 {
         pthread_mutex_lock(&vmm->lock);
-        if (!vmm->paused && vmm->end == MACHINE_RUNS && !vmm->failed) {
+        if (vmm->end == MACHINE_RUNS && !vmm->failed) {
                 vmm->paused = true;
                 kick_all(vmm);
                 while (vmm->resting < vmm->processor_count && vmm->end == MACHINE_RUNS && !vmm->failed)

@@ -45,7 +45,7 @@ struct processor {
         unsigned number;
         pthread_t thread;
         bool started;
-        uint64_t exits[ENGINE_EXITS]; /* its own thread's */
+        uint64_t exits[ENGINE_EXITS];                  /* its own thread's */
         struct msr_count msrs[PROCESSOR_MSRS_COUNTED]; /* that the engine does not know: by index; its own thread's */
 };
 
@@ -59,12 +59,15 @@ struct control;
 struct disk;
 struct entropy_source;
 struct memory_return;
+struct restart;
 struct shared_folder;
+struct snapshot;
 struct socket_bridge;
 struct tap;
 struct window;
 
 struct vmm {
+        const struct vmm_settings *settings;
         const struct engine_operations *operations;
         struct engine *engine;
         struct machine machine;
@@ -97,10 +100,19 @@ struct vmm {
         unsigned resting;
         pthread_cond_t rested, resumed;
 
+        /* Under the lock, of the main loop: see snapshot.h. */
+        bool watching; /* changes against `snapshot_id` are known */
+        uint8_t snapshot_id[16];
+
+        struct snapshot *snapshot;            /* that it comes from, or NULL */
+        struct restart *restart;              /* NULL: a reset ends the machine */
+        bool reset_asked, resume_after_reset; /* under the lock */
+
         /* Under the lock: how it ended. */
         enum machine_end end;
         unsigned code;
-        bool stopped; /* by us, not by the guest */
+        bool stopped;    /* by us, not by the guest */
+        const char *why; /* it ended, where that is an error; NULL: `end` says all */
         const struct processor *failed;
 };
 
@@ -117,7 +129,7 @@ void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind);
 
 /* ---- Processors ---- */
 
-/* Makes the virtual CPUs; the first enters at `entry`, the others wait to be started by it. */
+/* Makes the virtual CPUs; the first enters at `entry` (NULL: their states follow), the others wait to be started by it. */
 int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *entry, struct error *err);
 int processors_start(struct vmm *vmm, struct error *err);
 /* Brings all out of the guest and keeps them out; returns when they are. */

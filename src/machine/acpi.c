@@ -15,6 +15,9 @@ enum {
         CLOCK_LINE = 8,
         TIMER_LINE_OF_IO_APIC = 2, /* a PC wires the timer, line 0, to the IOAPIC's third input */
 
+        ACPI_APIC_ALL = 0xff,      /* no number of one APIC: section 5.2.12.4 */
+        GENERATION_CHANGED = 0x80, /* the notification that its specification names */
+
         TABLES_MAX = 16384,
 };
 
@@ -185,6 +188,17 @@ static void put_processor(struct aml *aml, unsigned number)
         aml_close(aml);
 }
 
+/* Tells a guest that it is another than it was: Microsoft, "Virtual Machine Generation ID". */
+static void put_generation(struct aml *aml)
+{
+        aml_open_device(aml, "VGEN");
+        aml_name_text(aml, "_HID", "VMGENCTR");
+        aml_name_text(aml, "_CID", "VM_Gen_Counter");
+        aml_name_text(aml, "_DDN", "VM_Gen_Counter");
+        aml_name_pair(aml, "ADDR", ACPI_GENERATION);
+        aml_close(aml);
+}
+
 static uint32_t append_dsdt(struct tables *tables, unsigned cpus, uint8_t *work)
 {
         struct aml aml = { .data = work, .room = TABLES_MAX, .length = sizeof(struct header) };
@@ -195,8 +209,13 @@ static uint32_t append_dsdt(struct tables *tables, unsigned cpus, uint8_t *work)
         put_board(&aml);
         put_isa_device(&aml, "COM1", "PNP0501", SERIAL_PORT, SERIAL_PORTS, SERIAL_LINE);
         put_isa_device(&aml, "RTC0", "PNP0B00", CMOS_PORT, CMOS_PORTS, CLOCK_LINE);
+        put_generation(&aml);
         for (unsigned i = 0; i < cpus; i++)
                 put_processor(&aml, i);
+        aml_close(&aml);
+        /* Level-triggered event 0: section 5.6.4.1. */
+        aml_open_scope(&aml, "\\_GPE");
+        aml_method_notify(&aml, "_L00", "_SB_", "VGEN", GENERATION_CHANGED);
         aml_close(&aml);
         return aml.failed ? 0 : append(tables, work, aml.length, "DSDT", 2);
 }
@@ -217,9 +236,11 @@ static uint32_t append_fadt(struct tables *tables, uint32_t dsdt)
                 .pm1a_event = POWER_PORT + POWER_EVENT,
                 .pm1a_control = POWER_PORT + POWER_CONTROL,
                 .pm_timer = POWER_PORT + POWER_TIMER,
+                .gpe0 = POWER_PORT + POWER_EVENTS,
                 .pm1_event_length = 4,
                 .pm1_control_length = 2,
                 .pm_timer_length = 4,
+                .gpe0_length = 2, /* status and enable */
                 .c2_latency = NO_LATENCY_C2,
                 .c3_latency = NO_LATENCY_C3,
                 .century = 0x32,
@@ -231,12 +252,13 @@ static uint32_t append_fadt(struct tables *tables, uint32_t dsdt)
                 .x_pm1a_event = port(POWER_PORT + POWER_EVENT, 32, ACCESS_WORD),
                 .x_pm1a_control = port(POWER_PORT + POWER_CONTROL, 16, ACCESS_WORD),
                 .x_pm_timer = port(POWER_PORT + POWER_TIMER, 32, ACCESS_DWORD),
+                .x_gpe0 = port(POWER_PORT + POWER_EVENTS, 16, ACCESS_BYTE),
         };
         return append(tables, &table, sizeof(table), "FACP", 6);
 }
 
 /* Section 5.2.12: which processors and interrupt controllers there are. */
-static uint32_t append_madt(struct tables *tables, unsigned cpus, uint8_t *work)
+static uint32_t append_madt(struct tables *tables, const struct topology *topology, uint8_t *work)
 {
         enum { ENTRY_LOCAL_APIC = 0, ENTRY_IO_APIC = 1, ENTRY_OVERRIDE = 2, ENTRY_NMI = 4 };
         static const struct {
@@ -253,8 +275,9 @@ static uint32_t append_madt(struct tables *tables, unsigned cpus, uint8_t *work)
                 __builtin_memcpy(work + length, fixed[i].bytes, fixed[i].length);
                 length += fixed[i].length;
         }
-        for (unsigned i = 0; i < cpus; i++) {
-                const uint8_t entry[] = { ENTRY_LOCAL_APIC, 8, (uint8_t)i, (uint8_t)i, 1 /* enabled */, 0, 0, 0 };
+        for (unsigned i = 0; i < topology_cpus(topology); i++) {
+                uint8_t apic_id = (uint8_t)topology_apic_id(topology, i);
+                const uint8_t entry[] = { ENTRY_LOCAL_APIC, 8, (uint8_t)i, apic_id, 1 /* enabled */, 0, 0, 0 };
                 __builtin_memcpy(work + length, entry, sizeof(entry));
                 length += sizeof(entry);
         }
@@ -284,16 +307,17 @@ static uint32_t append_xsdt(struct tables *tables, const uint32_t *listed, unsig
         return append(tables, &table, sizeof(struct header) + count * sizeof(uint64_t), "XSDT", 1);
 }
 
-int acpi_write(struct guest_memory *memory, unsigned cpus)
+int acpi_write(struct guest_memory *memory, const struct topology *topology)
 {
+        unsigned cpus = topology_cpus(topology);
         uint8_t bytes[TABLES_MAX], work[TABLES_MAX];
         struct tables tables = { .bytes = bytes, .length = sizeof(struct root_pointer) };
-        if (!cpus || cpus > ACPI_CPUS_MAX)
+        if (!cpus || cpus > ACPI_CPUS_MAX || topology_apic_id(topology, cpus - 1) >= ACPI_APIC_ALL)
                 return -EINVAL;
         __builtin_memset(bytes, 0, sizeof(bytes));
 
         uint32_t dsdt = append_dsdt(&tables, cpus, work);
-        const uint32_t listed[] = { append_fadt(&tables, dsdt), append_madt(&tables, cpus, work),
+        const uint32_t listed[] = { append_fadt(&tables, dsdt), append_madt(&tables, topology, work),
                                     append_mcfg(&tables) };
         uint32_t xsdt = append_xsdt(&tables, listed, 3);
         if (!dsdt || !listed[0] || !listed[1] || !listed[2] || !xsdt)

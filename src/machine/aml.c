@@ -11,8 +11,11 @@ enum {
         OP_SCOPE = 0x10,
         OP_BUFFER = 0x11,
         OP_PACKAGE = 0x12,
+        OP_METHOD = 0x14,
+        OP_DUAL_NAME = 0x2e,
         OP_EXTENDED = 0x5b,
         OP_DEVICE = 0x82, /* behind OP_EXTENDED */
+        OP_NOTIFY = 0x86,
 
         LENGTH_SIZE = 3, /* a package length of 20 bits: section 20.2.4 */
 };
@@ -119,6 +122,35 @@ void aml_name_package(struct aml *aml, const char *name, const uint8_t *values, 
                 put(aml, OP_BYTE, 1);
                 put(aml, values[i], 1);
         }
+        aml_close(aml);
+}
+
+void aml_name_pair(struct aml *aml, const char *name, uint64_t value)
+{
+        put_name(aml, name);
+        put(aml, OP_PACKAGE, 1);
+        open_length(aml);
+        put(aml, 2, 1);
+        for (unsigned i = 0; i < 2; i++) {
+                put(aml, OP_DWORD, 1);
+                put(aml, value >> (32 * i), 4);
+        }
+        aml_close(aml);
+}
+
+void aml_method_notify(struct aml *aml, const char *name, const char *scope, const char *device, uint8_t event)
+{
+        put(aml, OP_METHOD, 1);
+        open_length(aml);
+        put_text(aml, name);
+        put(aml, 0, 1); /* no arguments, not serialized */
+        put(aml, OP_NOTIFY, 1);
+        put_text(aml, "\\");
+        put(aml, OP_DUAL_NAME, 1);
+        put_text(aml, scope);
+        put_text(aml, device);
+        put(aml, OP_BYTE, 1);
+        put(aml, event, 1);
         aml_close(aml);
 }
 

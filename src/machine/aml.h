@@ -36,6 +36,11 @@ void aml_name_eisa(struct aml *aml, const char *name, const char *identifier);
 /* Name (<name>, Package () { <values> }), each at most 255. */
 void aml_name_package(struct aml *aml, const char *name, const uint8_t *values, unsigned count);
 
+/* Name (<name>, Package () { <low>, <high> }): a 64-bit number in halves. */
+void aml_name_pair(struct aml *aml, const char *name, uint64_t value);
+/* Method (<name>) { Notify (\\<scope>.<device>, <event>) }, with names of four letters. */
+void aml_method_notify(struct aml *aml, const char *name, const char *scope, const char *device, uint8_t event);
+
 /* Name (_CRS, ResourceTemplate () { ... }) around resources. */
 void aml_open_resources(struct aml *aml);
 void aml_close_resources(struct aml *aml);

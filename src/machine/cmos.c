@@ -103,3 +103,29 @@ static void cmos_write(void *device, uint64_t offset, unsigned size, uint64_t va
 }
 
 const struct bus_operations cmos_operations = { "cmos", cmos_read, cmos_write };
+
+#define CMOS_STATE_VERSION 1
+
+void cmos_save(const struct cmos *cmos, struct state_writer *writer)
+{
+        state_begin(writer, "cmos", CMOS_STATE_VERSION);
+        state_u32(writer, cmos->index);
+        state_bytes(writer, cmos->registers, sizeof(cmos->registers));
+        state_end(writer);
+}
+
+int cmos_restore(struct cmos *cmos, struct state_reader *reader)
+{
+        uint8_t registers[CMOS_REGISTERS];
+        int r = state_open(reader, "cmos", CMOS_STATE_VERSION);
+        if (r < 0)
+                return r;
+        uint32_t index = state_take_u32(reader);
+        state_take(reader, registers, sizeof(registers));
+        r = state_close(reader);
+        if (r < 0)
+                return r;
+        cmos->index = (uint8_t)(index & (CMOS_REGISTERS - 1));
+        __builtin_memcpy(cmos->registers, registers, sizeof(registers));
+        return 0;
+}

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "machine/bus.h"
+#include "machine/state.h"
 
 #define CMOS_PORT      0x70
 #define CMOS_PORTS     2
@@ -25,3 +26,6 @@ struct cmos {
 extern const struct bus_operations cmos_operations;
 
 void cmos_init(struct cmos *cmos, int64_t (*wall_clock)(void *context), void *context);
+
+void cmos_save(const struct cmos *cmos, struct state_writer *writer);
+int cmos_restore(struct cmos *cmos, struct state_reader *reader);

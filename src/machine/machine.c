@@ -164,7 +164,11 @@ int machine_add_virtio(struct machine *machine, struct virtio_transport *transpo
                 .log = machine->host.log,
                 .doorbell = machine->host.doorbell,
         };
-        return virtio_pci_init(transport, device, &machine->pci, &machine->memory, &owner);
+        int r = virtio_pci_init(transport, device, &machine->pci, &machine->memory, &owner);
+        if (r < 0)
+                return r;
+        machine->virtio[machine->virtio_count++] = transport; /* each has a slot of the bus */
+        return 0;
 }
 
 int machine_init(struct machine *machine, const struct machine_host *host)

@@ -53,6 +53,8 @@ struct machine {
         struct power power;
         struct pci_bus pci;
         struct pci_device host_bridge;
+        unsigned virtio_count;
+        struct virtio_transport *virtio[PCI_SLOTS]; /* in the order in which they were added */
 };
 
 #define MACHINE_SERIAL_LINE 4 /* the interrupt of a PC's first serial port */

@@ -23,12 +23,19 @@ void power_init(struct power *power, const struct power_backend *backend)
 
 static void update_interrupt(struct power *power)
 {
-        power->backend.interrupt(power->backend.owner, power->status & power->enable);
+        power->backend.interrupt(power->backend.owner,
+                                 (power->status & power->enable) | (power->event_status & power->event_enable));
 }
 
 void power_press(struct power *power)
 {
         power->status |= STATUS_POWER_BUTTON;
+        update_interrupt(power);
+}
+
+void power_raise(struct power *power, unsigned event)
+{
+        power->event_status |= (uint8_t)(1u << event);
         update_interrupt(power);
 }
 
@@ -44,9 +51,9 @@ static uint64_t power_read(void *device, uint64_t offset, unsigned size)
         const struct power *power = device;
         uint64_t low = power->status | (uint64_t)power->enable << 16 | (uint64_t)power->control << 32;
         (void)size; /* the bus cuts what is too much */
-        return offset < POWER_TIMER   ? low >> (8 * offset)
-               : offset < POWER_RESET ? (uint64_t)timer(power) >> (8 * (offset - POWER_TIMER))
-                                      : 0;
+        uint64_t high = timer(power) | (uint64_t)power->event_status << (8 * (POWER_EVENTS - POWER_TIMER)) |
+                        (uint64_t)power->event_enable << (8 * (POWER_EVENTS + 1 - POWER_TIMER));
+        return offset < POWER_TIMER ? low >> (8 * offset) : high >> (8 * (offset - POWER_TIMER));
 }
 
 static void write_control(struct power *power, uint16_t value)
@@ -67,6 +74,10 @@ static void power_write(void *device, uint64_t offset, unsigned size, uint64_t v
                 power->enable = (uint16_t)value;
         if (offset == POWER_CONTROL && size >= 2)
                 write_control(power, (uint16_t)value);
+        if (offset == POWER_EVENTS)
+                power->event_status &= (uint8_t)~value;
+        if (offset == POWER_EVENTS + 1 || (offset == POWER_EVENTS && size >= 2))
+                power->event_enable = (uint8_t)(offset == POWER_EVENTS ? value >> 8 : value);
         if (offset == POWER_RESET && (value & 0xff) == POWER_RESET_VALUE)
                 power->backend.reset(power->backend.owner);
         update_interrupt(power);
@@ -74,7 +85,7 @@ static void power_write(void *device, uint64_t offset, unsigned size, uint64_t v
 
 const struct bus_operations power_operations = { "acpi", power_read, power_write };
 
-#define POWER_STATE_VERSION 1
+#define POWER_STATE_VERSION 2 /* 2: the general-purpose events */
 
 void power_save(const struct power *power, struct state_writer *writer)
 {
@@ -82,6 +93,7 @@ void power_save(const struct power *power, struct state_writer *writer)
         state_u32(writer, power->status);
         state_u32(writer, power->enable);
         state_u32(writer, power->control);
+        state_u32(writer, power->event_status | (uint32_t)power->event_enable << 8);
         state_end(writer);
 }
 
@@ -91,14 +103,17 @@ int power_restore(struct power *power, struct state_reader *reader)
         if (r < 0)
                 return r;
         uint32_t status = state_take_u32(reader), enable = state_take_u32(reader), control = state_take_u32(reader);
+        uint32_t events = r >= 2 ? state_take_u32(reader) : 0;
         r = state_close(reader);
         if (r < 0)
                 return r;
-        if (status > UINT16_MAX || enable > UINT16_MAX || control > UINT16_MAX)
+        if (status > UINT16_MAX || enable > UINT16_MAX || control > UINT16_MAX || events > UINT16_MAX)
                 return -EINVAL;
         power->status = (uint16_t)status;
         power->enable = (uint16_t)enable;
         power->control = (uint16_t)(control | CONTROL_ACPI_MODE);
+        power->event_status = (uint8_t)events;
+        power->event_enable = (uint8_t)(events >> 8);
         update_interrupt(power);
         return 0;
 }

@@ -21,7 +21,11 @@ enum {
         POWER_CONTROL = 4, /* PM1a control, two bytes */
         POWER_TIMER = 8,   /* 32 bits at 3.579545 MHz */
         POWER_RESET = 12,
+        POWER_EVENTS = 13, /* GPE0 status and enable, a byte each */
 };
+
+/* General-purpose events, by bit of GPE0. */
+enum { POWER_EVENT_GENERATION = 0 /* generation.h */ };
 
 #define POWER_RESET_VALUE 1
 #define POWER_SLEEP_OFF   5 /* SLP_TYP of S5 */
@@ -38,6 +42,7 @@ struct power_backend {
 struct power {
         struct power_backend backend;
         uint16_t status, enable, control;
+        uint8_t event_status, event_enable; /* GPE0 */
 };
 
 extern const struct bus_operations power_operations;
@@ -45,6 +50,8 @@ extern const struct bus_operations power_operations;
 void power_init(struct power *power, const struct power_backend *backend);
 /* A press of the power button: the guest's system shuts down, if it wants to. */
 void power_press(struct power *power);
+/* A general-purpose event: the guest's system runs the method that the tables name for it. */
+void power_raise(struct power *power, unsigned event);
 
 void power_save(const struct power *power, struct state_writer *writer);
 int power_restore(struct power *power, struct state_reader *reader);

@@ -40,7 +40,7 @@ static void test_every_table_is_found_and_sums_up(void **state)
 {
         (void)state;
         driver_open(NULL);
-        assert_int_equal(acpi_write(&driver.machine.memory, 1), 0);
+        assert_int_equal(acpi_write(&driver.machine.memory, &(struct topology){ 1, 1, 1 }), 0);
         assert_memory_equal(driver.ram + ACPI_START, "RSD PTR ", 8);
         assert_int_equal(sum(driver.ram + ACPI_START, 20), 0);
         assert_int_equal(sum(driver.ram + ACPI_START, 36), 0);
@@ -54,21 +54,21 @@ static void test_every_processor_is_listed(void **state)
 {
         (void)state;
         driver_open(NULL);
-        assert_int_equal(acpi_write(&driver.machine.memory, ACPI_CPUS_MAX), 0);
+        assert_int_equal(acpi_write(&driver.machine.memory, &(struct topology){ 1, ACPI_CPUS_MAX, 1 }), 0);
         uint64_t madt = table("APIC");
         unsigned found = 0;
         for (uint64_t entry = madt + 44; entry < madt + get32(madt + 4); entry += driver.ram[entry + 1])
                 found += driver.ram[entry] == 0;
         assert_int_equal(found, ACPI_CPUS_MAX);
-        assert_int_equal(acpi_write(&driver.machine.memory, 0), -EINVAL);
-        assert_int_equal(acpi_write(&driver.machine.memory, ACPI_CPUS_MAX + 1), -EINVAL);
+        assert_int_equal(acpi_write(&driver.machine.memory, &(struct topology){ 0, 1, 1 }), -EINVAL);
+        assert_int_equal(acpi_write(&driver.machine.memory, &(struct topology){ 1, ACPI_CPUS_MAX + 1, 1 }), -EINVAL);
 }
 
 static void test_no_memory_is_no_place_for_tables(void **state)
 {
         (void)state;
         struct guest_memory none = { 0 };
-        assert_int_equal(acpi_write(&none, 1), -EFAULT);
+        assert_int_equal(acpi_write(&none, &(struct topology){ 1, 1, 1 }), -EFAULT);
 }
 
 static void test_an_aml_buffer_that_is_too_small_is_noticed(void **state)
