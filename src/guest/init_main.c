@@ -79,6 +79,17 @@ static int set_sysctls(const json_t *sysctls, struct error *err)
         return 0;
 }
 
+/* As engines do on the host for a container: the folder in which the program starts is made where the image has none. */
+static void make_workdir(const json_t *config)
+{
+        const char *path = json_string_value(json_object_get(json_object_get(config, "process"), "cwd"));
+        _cleanup_close_ int root = open(GUEST_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /* A failure is the runtime's to tell, which cannot change to the folder then. */
+        int made = path && root >= 0 ? make_in_root(root, path, 0755, NULL) : -1;
+        if (made >= 0)
+                close(made);
+}
+
 static int write_bundle(struct error *err)
 {
         _cleanup_json_ json_t *config = NULL;
@@ -90,6 +101,7 @@ static int write_bundle(struct error *err)
                 r = set_sysctls(sysctls, err);
         if (r < 0)
                 return r;
+        make_workdir(config);
         _cleanup_close_ int folder = directory_make(RUNTIME_BUNDLE, 0700, err);
         return folder < 0 ? folder : json_replace(folder, "config.json", config, false, err);
 }
