@@ -12,8 +12,7 @@
 #include "base/cleanup.h"
 #include "hosted/shared_session_private.h"
 
-#define NAME_LENGTH_MAX 255
-#define OLDEST_MINOR    31 /* the first protocol that virtiofs spoke: Linux 5.4 */
+#define OLDEST_MINOR 31 /* the first protocol that virtiofs spoke: Linux 5.4 */
 
 /* ---- Arguments and answers ---- */
 
@@ -39,8 +38,7 @@ const char *shared_take_string(struct shared_call *call)
 const char *shared_take_name(struct shared_call *call)
 {
         const char *name = shared_take_string(call);
-        bool sound = name && *name && strlen(name) <= NAME_LENGTH_MAX && !strchr(name, '/') && strcmp(name, ".") &&
-                     strcmp(name, "..");
+        bool sound = name && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
         return sound ? name : NULL;
 }
 

@@ -67,7 +67,7 @@ shared_operation shared_opendir, shared_readdir, shared_readdirplus, shared_rele
 const void *shared_take(struct shared_call *call, size_t size);
 /* The next string, or NULL. */
 const char *shared_take_string(struct shared_call *call);
-/* The next string as one step of a path: NULL where it is empty, ".", "..", too long, or has a slash. */
+/* The next string as one step of a path: NULL where it is empty, ".", "..", or has a slash. */
 const char *shared_take_name(struct shared_call *call);
 /* Appends to the answer; -ERANGE where there is no room. */
 int shared_put(struct shared_call *call, const void *bytes, size_t size);
