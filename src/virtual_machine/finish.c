@@ -61,11 +61,15 @@ static json_t *load(int folder, const char *name)
 static void find_ending(bool out_of_memory, json_t *report, json_t *ended, struct ending *ending)
 {
         int signal = (int)json_integer_value(json_object_get(ended, "signal"));
-        if (read_report(report, ending))
+        bool told = read_report(report, ending);
+        if (ended)
+                ending->code = (int)json_integer_value(json_object_get(ended, "exit_code"));
+        if (told)
                 return;
         const char *how = out_of_memory ? "out-of-memory" : signal || !ended ? "killed" : "failed";
         TEXT_COPY(ending->how, how);
-        ending->code = ended ? (int)json_integer_value(json_object_get(ended, "exit_code")) : 137;
+        if (!ended)
+                ending->code = 137;
         ending->text = out_of_memory ? "its process was killed for want of memory"
                        : !ended      ? "its processes were killed"
                        : signal      ? "its process was killed"

@@ -138,10 +138,11 @@ static int open_pipes(struct pipes *pipes, struct error *err)
         return 0;
 }
 
+/* The children have theirs. */
 static void close_pipes(const struct pipes *pipes)
 {
-        const int all[] = { pipes->report[0], pipes->report[1], pipes->talk[0],    pipes->talk[1],
-                            pipes->ready[0],  pipes->ready[1],  pipes->console[0], pipes->console[1] };
+        const int all[] = { pipes->report[0], pipes->report[1],  pipes->talk[0],   pipes->talk[1],
+                            pipes->ready[1],  pipes->console[0], pipes->console[1] };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 if (all[i] >= 0)
                         close(all[i]);
@@ -259,14 +260,15 @@ static int launch(struct start *start, struct error *err)
                 become_monitor(start, &pipes);
         if (!r && monitor < 0)
                 r = error_errno(err, "cannot make a process");
+        close_pipes(&pipes);
         if (!r) {
-                close(TAKE_FD(pipes.ready[1]));
                 r = await_start(pipes.ready[0], err);
                 /* One that saw no start does not finish the run: we do. */
                 if (r < 0)
                         waitpid(monitor, NULL, 0);
         }
-        close_pipes(&pipes);
+        if (pipes.ready[0] >= 0)
+                close(pipes.ready[0]);
         return r;
 }
 
@@ -344,6 +346,9 @@ static int start_locked(struct vm *vm, const char *restore, int lock, char **war
                 r = launch(&start, err);
         release(&start);
         if (r < 0) {
+                _cleanup_close_ int folder = vm_run_folder_open(vm->host, vm->id);
+                if (folder >= 0)
+                        unlinkat(folder, "run.json", 0);
                 /* As for a killed starter; that it was not run at all is kept with the reason. */
                 vm_finish(vm, NULL);
                 json_object_set_new(vm->state, "error", json_string(err->text));
