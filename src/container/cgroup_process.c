@@ -17,6 +17,11 @@
 /* A task in an uninterruptible sleep (a dead disk) freezes when it wakes, which may be never. */
 #define FREEZE_TIMEOUT_MS 10000
 
+/* How often threads are looked at where no event tells that they stand. */
+#define FREEZE_LOOK_MS 50
+
+#define PF_KTHREAD 0x00200000 /* linux/sched.h; proc_pid_stat(5) field 9 */
+
 struct pid_list {
         pid_t *pids;
         size_t count, room;
@@ -123,6 +128,43 @@ static int events_frozen(int fd)
         return frozen ? frozen[strlen("frozen ")] == '1' : -EOPNOTSUPP;
 }
 
+/* Of a thread: 1 one of the kernel's, 0 one that stands, -1 one that runs or cannot be interrupted. */
+static int look_at_thread(long thread)
+{
+        char path[32], state = 'X';
+        unsigned flags = 0;
+        _cleanup_free_ char *text = NULL;
+        snprintf(path, sizeof(path), "/proc/%ld/stat", thread);
+        if (file_read(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+                return 0; /* it ended */
+        const char *name_end = strrchr(text, ')');
+        if (!name_end || sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+                return -1;
+        if (flags & PF_KTHREAD)
+                return 1;
+        return state == 'R' || state == 'D' ? -1 : 0;
+}
+
+/*
+ * A kernel thread in the group never freezes, and the group counts as not frozen for ever: before Linux 6.13 KVM puts one
+ * into that of each virtual machine (kvm-nx-lpage-recovery). What matters is that all others stand.
+ */
+static bool all_but_kernel_threads_stand(const struct cgroup_directory *directory)
+{
+        _cleanup_free_ char *text = NULL;
+        bool of_kernel = false;
+        if (file_read(directory->fd, "cgroup.threads", CONTROL_FILE_MAX, &text, NULL, NULL) < 0)
+                return false;
+        for (char *line = text, *end; *line; line = end + strspn(end, "\n")) {
+                long thread = strtol(line, &end, 10);
+                int looked = end == line ? -1 : look_at_thread(thread);
+                if (looked < 0)
+                        return false;
+                of_kernel |= looked > 0;
+        }
+        return of_kernel;
+}
+
 static int set_frozen(const struct cgroup_directory *directory, bool frozen)
 {
         _cleanup_close_ int events = openat(directory->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -135,11 +177,13 @@ static int set_frozen(const struct cgroup_directory *directory, bool frozen)
                 int state = events_frozen(events);
                 if (state < 0 || state == frozen)
                         return state < 0 ? state : 0;
+                if (frozen && all_but_kernel_threads_stand(directory))
+                        return 0;
                 int64_t left = deadline - now_ms();
                 struct pollfd event = { .fd = events, .events = POLLPRI };
                 if (left <= 0)
                         return -ETIMEDOUT;
-                if (poll(&event, 1, (int)left) < 0 && errno != EINTR)
+                if (poll(&event, 1, left < FREEZE_LOOK_MS ? (int)left : FREEZE_LOOK_MS) < 0 && errno != EINTR)
                         r = -errno;
         }
         return r;
