@@ -16,6 +16,7 @@ struct compare_options {
         const char *format, *ready_command, *kernel;
         int64_t runs, ready_port;
         uint64_t timeout;
+        char **only;
         bool no_faults;
 };
 
@@ -29,6 +30,7 @@ static const struct option_spec compare_option_table[] = {
           "it is ready when this, run inside by /bin/sh -c, succeeds" },
         { "kernel", 0, OPTION_STRING, AT(kernel), "FILE|VERSION", "of virtual machines; the newest of `onggi kernel`" },
         { "timeout", 0, OPTION_TIME, AT(timeout), "TIME", "the most that one start or load may take (60s)" },
+        { "only", 0, OPTION_LIST, AT(only), "NAME", "measure this alone, by its name in the JSON; may be repeated" },
         { "no-faults", 0, OPTION_FLAG, AT(no_faults), NULL, "provoke no fork bomb, memory hog and kernel panic" },
         { 0 },
 };
@@ -107,6 +109,7 @@ static int compare(struct call *call, void *target, struct error *err)
                 .ready_command = options->ready_command,
                 .kernel = options->kernel,
                 .timeout = options->timeout,
+                .only = options->only,
                 .no_faults = options->no_faults,
                 .tell = isatty(STDERR_FILENO) ? tell : NULL,
         };

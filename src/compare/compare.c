@@ -129,6 +129,26 @@ static int fill_cell(struct comparison *comparison, struct contestant *contestan
         return why ? json_object_set_new(cell, "why", json_string(why)) : 0;
 }
 
+static bool is_wanted(const struct compare_settings *settings, const char *name)
+{
+        return !list_length(settings->only) || list_contains(settings->only, name);
+}
+
+static int check_names(char *const *names, struct error *err)
+{
+        _cleanup_text_ struct text all = { 0 };
+        for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)
+                text_printf(&all, "%s%s", i ? ", " : "", measurements[i].name);
+        for (; names && *names; names++) {
+                bool known = false;
+                for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)
+                        known |= text_equal(measurements[i].name, *names);
+                if (!known && !text_failed(&all))
+                        return error_set(err, -EINVAL, "--only \"%s\" is none of %s", *names, all.data);
+        }
+        return text_failed(&all) ? error_memory(err) : 0;
+}
+
 static int measure_all(struct comparison *comparison, json_t *list, struct error *err)
 {
         int r = 0;
@@ -136,6 +156,8 @@ static int measure_all(struct comparison *comparison, json_t *list, struct error
                 if (!comparison->contestants[i].why)
                         r = start_idle(comparison, &comparison->contestants[i], err);
         for (size_t i = 0; !r && i < ARRAY_SIZE(measurements); i++) {
+                if (!is_wanted(comparison->settings, measurements[i].name))
+                        continue;
                 json_t *cells = json_array();
                 json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", measurements[i].name, "title",
                                                       measurements[i].title, "cells", cells));
@@ -230,7 +252,9 @@ int compare_run(const struct compare_settings *settings, json_t **report, struct
                 return error_set(err, -EINVAL, "--runs: from 1 to %d", COMPARE_RUNS_MAX);
         if (settings->ready_port < 0 || settings->ready_port > UINT16_MAX)
                 return error_set(err, -EINVAL, "--ready-port: from 1 to %d", UINT16_MAX);
-        int r = find_image(settings, err);
+        int r = check_names(settings->only, err);
+        if (!r)
+                r = find_image(settings, err);
         if (!r)
                 r = open_comparison(&comparison, err);
         if (!r)

@@ -24,6 +24,7 @@ struct compare_settings {
         const char *ready_command; /* exits with 0 inside when it is ready; NULL: none */
         const char *kernel;        /* of virtual machines; NULL: the default */
         uint64_t timeout;          /* of one start or load, ns */
+        char *const *only;         /* names of measurements; NULL: all */
         bool no_faults;
         void (*tell)(const char *contestant, const char *measurement); /* what is going on; NULL: nobody asks */
 };

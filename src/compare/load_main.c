@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOAD_NS      500000000ULL
+#define LOAD_NS      300000000ULL
 #define BEAT_NS      5000000L
 #define BLOCK        4096
 #define FILE_BLOCKS  256

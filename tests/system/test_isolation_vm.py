@@ -2,6 +2,7 @@
 """onggi run --isolation vm from end to end: the same image as in a container, in a virtual machine with a stock kernel, on the real KVM of
 an emulated machine, which boots once for all of these tests."""
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,24 +18,25 @@ import v2_machine  # noqa: E402
 PROGRAMS = ["onggi", "onggi-runtime", "onggi-runtime-vm", "onggi-monitor", "onggi-finish", "onggi-reaper", "onggi-image", "onggi-init",
             "onggi-kernel", "onggi-load", "onggi-vmm"]
 
+TOOLS = ["/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.ext4"]
+
+# Machines are started beside each other where they can be: booting is what takes the time.
 SCRIPT = r"""
 vm() { onggi run --isolation vm "$@"; }
 say kernel
 onggi kernel import && onggi kernel ls
-say hello
-vm --rm onggi/base sh -c 'echo out; echo err >&2; uname -r; cat /etc/hostname /proc/1/comm; id -u; exit 7' 2>/errors
-echo "status $? errors $(cat /errors)"
-say input
-echo typed | vm --rm -i onggi/base cat
-say settings
-vm --rm --user 33:44 --workdir /srv/deep --env COLOUR=blue --hostname pot --read-only --tmpfs /scratch --cap-drop ALL onggi/base sh -c '
-    id -u; id -g; pwd; echo $COLOUR; hostname; touch /x; touch /scratch/x && echo scratch; grep CapEff /proc/self/status'
-
-say background
-onggi run -d --name web onggi/base sh -c 'mkdir /www; echo "from the container" >/www/x; exec httpd -f -h /www'
+onggi run -d --name web onggi/base sh -c 'mkdir /www; echo "from the container" >/www/x; exec httpd -f -h /www' >/dev/null
 vm -d --name guest --memory 160m --cpus 1 -p 8081:80 -v data:/data --health-cmd 'test -e /www/x' --health-interval 500ms onggi/base sh -c '
     mkdir -p /www; echo "from the guest" >/www/x; echo kept >>/kept; wc -l </kept; echo shared >/data/file
-    trap "echo told; exit 9" TERM; httpd -h /www; echo ready; while :; do sleep 0.1; done'
+    trap "echo told; exit 9" TERM; httpd -h /www; echo ready; while :; do sleep 1000 & wait $!; done' >/dev/null &
+say hello
+echo typed | vm --rm -i onggi/base sh -c 'echo out; echo err >&2; uname -r; cat; cat /proc/1/comm; id -u; exit 7' 2>/errors
+echo "status $? errors $(tail -n 1 /errors)"
+say settings
+vm --rm --user 33:44 --workdir /srv/deep --env COLOUR=blue --hostname pot --read-only --tmpfs /scratch --cap-drop ALL onggi/base sh -c '
+    id -u; id -g; pwd; echo $COLOUR; hostname; touch /x; touch /scratch/x && echo scratch; grep CapEff /proc/self/status' 2>&1
+
+say background
 wait_for sh -c 'onggi logs guest | grep ready'
 onggi logs guest
 say ps
@@ -43,8 +45,7 @@ say inspect
 onggi inspect guest
 say exec
 onggi exec guest sh -c 'echo inside; uname -r; exit 5'; echo "status $?"
-echo typed | onggi exec -i guest cat
-onggi exec --user 12 guest id -u
+echo typed | onggi exec -i --user 12 guest sh -c 'cat; id -u'
 say top
 onggi top guest
 say stats
@@ -61,11 +62,12 @@ wait_for sh -c 'onggi ps --format "{{.Status}}" | grep "(healthy)"' && echo heal
 say pause
 onggi pause guest
 onggi ps --filter name=guest --format '{{.State}}'
-timeout 2 wget -q -T 1 -O - http://127.0.0.1:8081/x || echo no answer
+timeout 2 wget -q -T 1 -O - http://127.0.0.1:8081/x >/answer 2>/dev/null; cat /answer
 onggi unpause guest
 wget -q -O - http://127.0.0.1:8081/x
 say limits
 onggi update --memory 1g guest; onggi update --cpus 2 guest; onggi update --cpus 0.5 guest
+vm -d --name again --network none --restart on-failure:1 onggi/base sh -c 'echo try; exec sleep 1000' >/dev/null &
 say stop
 onggi stop guest
 onggi inspect --format '{{.State.ExitCode}}' guest; onggi logs guest | tail -n 1
@@ -73,25 +75,17 @@ onggi start guest
 wait_for sh -c 'onggi logs guest | grep -c ready | grep 2'
 onggi logs guest | grep -x 2
 onggi kill guest; onggi wait guest; onggi rm guest
-
-say policy
-vm -d --name again --network none --restart on-failure:1 onggi/base sh -c 'echo try; exit 3'
-wait_for sh -c 'onggi ps -a --filter name=again --format "{{.State}}" | grep exited'
-onggi logs again; onggi inspect --format '{{.RestartCount}} {{.State.ExitCode}}' again; onggi rm again
-say panic
-vm --name panic --network none --privileged onggi/base sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 10'; echo "status $?"
-onggi inspect --format '{{.State.Error}}' panic; onggi ps -a --format '{{.Status}}' --filter name=panic
-say hog
-vm --name hog --network none --memory 96m onggi/base tail /dev/zero; echo "status $?"
-onggi inspect --format '{{.State.OOMKilled}} {{.State.Error}}' hog
 say killed
-vm -d --name killed --network none onggi/base sleep 1000
-kill -9 $(onggi inspect --format '{{.State.Pid}}' killed)
-onggi wait killed
-onggi inspect --format '{{.State.Error}}' killed
-onggi rm panic hog killed
+kill_machine() { kill -9 $(onggi inspect --format '{{.State.Pid}}' again); }
+wait_for sh -c 'onggi logs again | grep try'
+kill_machine
+wait_for sh -c 'onggi logs again | grep -c try | grep 2'
+kill_machine
+onggi wait again
+onggi inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Error}}' again; onggi ps -a --format '{{.Status}}' --filter name=again
+onggi rm again
 say compare
-onggi compare --runs 1 --format json onggi/base
+onggi compare --runs 1 --format json onggi/base 2>/dev/null
 say remains
 onggi rm -f web; sleep 2
 onggi ps -aq; pidof onggi-vmm onggi-monitor; ip link | grep -c tap; grep -c onggi /proc/mounts; ls /run/onggi/runtime-vm; find /sys/fs/cgroup/onggi -mindepth 1 -maxdepth 1 -type d
@@ -102,8 +96,12 @@ onggi ps -aq; pidof onggi-vmm onggi-monitor; ip link | grep -c tap; grep -c ongg
 def fixture_found(tmp_path_factory):
     if v2_machine.missing():
         pytest.skip(v2_machine.missing())
+    for tool in TOOLS:
+        if not os.path.exists(tool):
+            pytest.skip(f"{tool} is not installed (Debian: erofs-utils, e2fsprogs)")
     files = onggi_host.program_files(programs.program(name) for name in PROGRAMS)
     files.update(onggi_host.kernel_tree())
+    files.update(onggi_host.tool_files(*TOOLS))
     files["/onggi/base.tar"] = programs.build_folder() / "src/image/base.tar"
     sections, everything = onggi_host.run(SCRIPT, files, tmp_path_factory.mktemp("isolation"), timeout=500)
     assert "remains" in sections, everything[-4000:]
@@ -118,18 +116,12 @@ def test_the_kernel_of_the_host_becomes_that_of_guests(found):
     assert release() in found["kernel"]
 
 
-def test_output_errors_and_exit_status_are_the_programs_own(found):
-    lines = found["hello"].splitlines()
-    assert lines[0] == "out" and release() in lines[1] and "0" in lines
-    assert lines[-1] == "status 7 errors err"
-
-
-def test_input_reaches_the_program(found):
-    assert found["input"] == "typed\n"
+def test_streams_and_exit_status_are_the_programs_own(found):
+    assert found["hello"].splitlines() == ["out", release(), "typed", "sh", "0", "status 7 errors err"]
 
 
 def test_settings_mean_what_they_mean_in_a_container(found):
-    lines = [line for line in found["settings"].splitlines() if "touch:" not in line]
+    lines = [line for line in found["settings"].splitlines() if "touch:" not in line and not line.startswith("[")]
     assert lines[:6] == ["33", "44", "/srv/deep", "blue", "pot", "scratch"], lines
     assert lines[6].split() == ["CapEff:", "0000000000000000"]
     assert "Read-only file system" in found["settings"]
@@ -176,7 +168,7 @@ def test_health_is_checked_inside(found):
 
 
 def test_a_paused_guest_stands_still(found):
-    assert found["pause"].splitlines() == ["guest", "paused", "no answer", "guest", "from the guest"]
+    assert found["pause"].splitlines() == ["guest", "paused", "guest", "from the guest"]
 
 
 def test_limits_that_cannot_change_are_refused_in_words(found):
@@ -189,21 +181,10 @@ def test_stop_is_the_programs_own_end_and_what_it_wrote_stays(found):
     assert found["stop"].splitlines()[4:] == ["2", "guest", "137", "guest"]
 
 
-def test_the_restart_policy_is_followed(found):
-    assert found["policy"].splitlines()[1:3] == ["try", "try"] and "1 3" in found["policy"].splitlines()
-
-
-def test_a_panic_is_told(found):
-    assert "the guest's kernel panicked: sysrq triggered crash" in found["panic"]
-    assert re.search(r"^Exited \(\d+\) .* \(the guest's kernel panicked\)$", found["panic"], re.MULTILINE), found["panic"]
-
-
-def test_a_memory_hog_is_killed_inside(found):
-    assert "status 137" in found["hog"] and re.search(r"^true out of memory", found["hog"], re.MULTILINE), found["hog"]
-
-
-def test_the_death_of_the_machines_process_is_told(found):
-    assert "137" in found["killed"] and "was killed by SIGKILL" in found["killed"]
+def test_the_death_of_the_machines_process_is_told_and_the_restart_policy_followed(found):
+    lines = found["killed"].splitlines()
+    assert "1 137 the virtual machine's process was killed by SIGKILL" in lines
+    assert re.match(r"Exited \(137\) .* \(the virtual machine's process was killed by SIGKILL\)$", lines[-2]), lines
 
 
 def test_both_vessels_are_compared(found):
@@ -215,7 +196,8 @@ def test_both_vessels_are_compared(found):
                  "memory_hog", "panic"):
         assert "value" in rows[name][1], (name, rows[name])
     assert rows["guest_memory"][1]["value"] > rows["guest_memory"][0]["value"]
-    assert "panicked" in rows["panic"][1]["text"]
+    assert "the guest's kernel panicked: sysrq triggered crash" in rows["panic"][1]["text"]
+    assert "killed at its limit" in rows["memory_hog"][1]["text"]
 
 
 def test_nothing_is_left(found):
