@@ -9,7 +9,7 @@
  *   agent SOCKET watch                prints states until the end
  *   agent SOCKET raw HEX              sends bytes and prints how many come back before the guest closes the connection
  *
- * A guest that does not listen yet is asked again.
+ * A guest that does not listen yet is asked again, for a minute.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -70,10 +70,14 @@ static int try_connect(const char *path)
 
 static int connect_agent(const char *path)
 {
-        int fd;
-        while ((fd = try_connect(path)) < 0)
+        for (int i = 0; i < 1200; i++) {
+                int fd = try_connect(path);
+                if (fd >= 0)
+                        return fd;
                 usleep(50000);
-        return fd;
+        }
+        fail("no agent answers");
+        return -1;
 }
 
 static void put(int fd, unsigned type, const void *data, size_t length)
@@ -202,9 +206,10 @@ static int do_copy(int fd, int in, const char *path)
 static int do_raw(int fd, const char *hex)
 {
         unsigned byte;
-        size_t count = 0;
+        size_t count = 0, length = 0;
         for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
-                send_all(fd, &(char){ (char)byte }, 1);
+                data[length++] = (char)byte;
+        send_all(fd, data, length); /* at once: the guest may close it at any byte */
         while (read(fd, data, 1) == 1)
                 count++;
         printf("closed after %zu bytes\n", count);
