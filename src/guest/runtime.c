@@ -19,7 +19,7 @@
 #include "guest/agent.h"
 
 #define LOG_BYTES_MAX  (64 * 1024)
-#define ARGUMENTS_MAX  16
+#define ARGUMENTS_MAX  24
 #define PID_BYTES_MAX  16
 #define FAILED_TEXT    "the runtime failed without saying why"
 #define STATISTICS_MAX AGENT_DOCUMENT_MAX
