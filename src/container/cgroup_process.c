@@ -229,7 +229,11 @@ bool cgroup_is_frozen(const struct cgroup *cgroup)
                 return false;
         if (directory->version == 1)
                 return control_read(directory->fd, "freezer.state", text, sizeof(text)) > 0 && !strcmp(text, "FROZEN");
-        return control_read(directory->fd, "cgroup.events", text, sizeof(text)) > 0 && strstr(text, "frozen 1");
+        if (control_read(directory->fd, "cgroup.events", text, sizeof(text)) <= 0)
+                return false;
+        return strstr(text, "frozen 1") ||
+               (control_read(directory->fd, "cgroup.freeze", text, sizeof(text)) > 0 && !strcmp(text, "1") &&
+                all_but_kernel_threads_stand(directory));
 }
 
 /* ---- signals ---- */

@@ -227,12 +227,25 @@ static int live(struct machine *machine, struct error *err)
         return r < 0 ? r : become_machine(machine, err);
 }
 
+/* The lock belongs to whoever shares the descriptor's description; the folder is needed all the same. */
+static int leave_lock(struct state *state, struct error *err)
+{
+        int folder = openat(state->folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0)
+                return error_errno(err, "cannot open the container's folder");
+        close(state->folder);
+        close(TAKE_FD(state->root));
+        state->folder = folder;
+        return 0;
+}
+
 static void __attribute__((noreturn)) machine_process_run(struct creation *creation)
 {
         struct error err = { 0 };
         struct machine machine = { .creation = creation, .report = creation->channel[1], .terminal = -1, .folder = -1 };
         close(TAKE_FD(creation->channel[0]));
-        live(&machine, &err);
+        if (!leave_lock(creation->state, &err))
+                live(&machine, &err);
         channel_report(machine.report, &err);
         _exit(125);
 }
