@@ -11,6 +11,7 @@
 #include "instance/events.h"
 #include "instance/folder.h"
 #include "instance/network_setting.h"
+#include "instance/vessel.h"
 
 /* The networks it is on, as --network takes them: a list of which the default is one, too. */
 static char **current(const struct instance_settings *settings)
@@ -169,6 +170,9 @@ static int connect_network(struct change *change, const struct network_connectio
                 return r;
         if (place_of(&change->settings, connection->network) >= 0)
                 return error_set(err, -EEXIST, "instance %s is on the network %s already", name, connection->network);
+        const struct vessel *vessel = vessel_of(change->instance);
+        if (change->attachments && vessel->fixed_networks)
+                return error_set(err, -EBUSY, "instance %s runs, and %s; stop it first", name, vessel->fixed_networks);
         if (!text || (!none && !list) || list_append(&list, text) < 0)
                 return error_memory(err);
         if (change->attachments)

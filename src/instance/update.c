@@ -37,14 +37,20 @@ static int check_changes(const json_t *changes, struct error *err)
 }
 
 /* Device rules stay as they are: `update` is not about them. */
-static int apply_limits(struct instance *instance, const struct instance_settings *settings, struct error *err)
+static int apply_limits(struct instance *instance, const struct instance_settings *settings,
+                        const struct instance_settings *changes, struct error *err)
 {
+        const struct vessel *vessel = vessel_of(instance);
         json_t *built = NULL;
         int r = spec_resources(settings, &built, err);
         _cleanup_json_ json_t *resources = built;
         if (r < 0)
                 return r;
         json_object_del(resources, "devices");
+        if (vessel->update)
+                r = vessel->update(instance, settings, changes, resources, err);
+        if (r < 0)
+                return r;
         _cleanup_free_ char *text = json_dumps(resources, JSON_COMPACT);
         _cleanup_close_ int file = memfd_create("resources", MFD_CLOEXEC);
         _cleanup_free_ char *path = text_format("/proc/%d/fd/%d", (int)getpid(), file);
@@ -97,9 +103,7 @@ int instance_update(struct instance *instance, const struct instance_settings *c
                 return r;
         bool limits = json_object_size(given) > (json_object_get(given, "restart") ? 1 : 0);
         if (instance->run && limits)
-                r = vessel_of(instance)->check_update(instance, &settings, err);
-        if (!r && instance->run && limits)
-                r = apply_limits(instance, &settings, err);
+                r = apply_limits(instance, &settings, changes, err);
         if (!r && instance->run && changes->restart)
                 r = tell_policy(instance, changes->restart, err);
         instance_settings_free(&settings);

@@ -74,9 +74,13 @@ struct vessel {
         int (*describe)(const struct start *start, json_t *spec, struct error *err);
         /* A descriptor of the running instance's root folder, to find users in. */
         int (*open_root)(const struct instance *instance, struct error *err);
-        /* Whether a running instance can go from its present limits to those of `settings`. */
-        int (*check_update)(const struct instance *instance, const struct instance_settings *settings,
-                            struct error *err);
+        /*
+         * New limits of a running instance: refuses what cannot be, does what the runtime does not, and takes that out of
+         * `resources`, which the runtime gets. `settings` are all, `changes` what is new. NULL: all is the runtime's.
+         */
+        int (*update)(const struct instance *instance, const struct instance_settings *settings,
+                      const struct instance_settings *changes, json_t *resources, struct error *err);
+        const char *fixed_networks; /* why a running instance cannot be connected to one more; NULL: it can */
         /* instance_top(). */
         int (*top)(struct instance *instance, char *const *arguments, char ***lines, struct error *err);
 };

@@ -58,14 +58,6 @@ static int open_root(const struct instance *instance, struct error *err)
         return TAKE_FD(root);
 }
 
-static int check_update(const struct instance *instance, const struct instance_settings *settings, struct error *err)
-{
-        (void)instance;
-        (void)settings;
-        (void)err;
-        return 0;
-}
-
 /* ---- Its processes, among all of the host's ---- */
 
 /* The column of a heading line, counted in words; -1 without it. */
@@ -141,6 +133,5 @@ const struct vessel vessel_container = {
         .root = start_overlay_root,
         .describe = describe,
         .open_root = open_root,
-        .check_update = check_update,
         .top = top,
 };

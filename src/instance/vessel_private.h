@@ -23,3 +23,8 @@ unsigned vm_processors(const struct instance_settings *settings);
 
 int vm_root(struct start *start, struct error *err);
 int vm_open_root(const struct instance *instance, struct error *err);
+
+/* ---- vessel_vm_update.c ---- */
+
+int vm_update(const struct instance *instance, const struct instance_settings *settings,
+              const struct instance_settings *changes, json_t *resources, struct error *err);

@@ -16,8 +16,6 @@
 #include "instance/vessel_private.h"
 #include "kernel/kernel.h"
 
-#define MIB (1024 * 1024ULL)
-
 /* ---- What it needs of the host ---- */
 
 /* The engine that was found fit since the last boot; NULL where none was asked for yet. */
@@ -159,40 +157,6 @@ static int describe(const struct start *start, json_t *spec, struct error *err)
         return 0;
 }
 
-/* ---- Changes while it runs ---- */
-
-/* What the running machine was started with. */
-static uint64_t present(const json_t *bundle, const char *annotation)
-{
-        const char *text = json_string_value(json_object_get(json_object_get(bundle, "annotations"), annotation));
-        uint64_t value;
-        return text && !parse_u64(text, &value) ? value : UINT64_MAX;
-}
-
-static int check_update(const struct instance *instance, const struct instance_settings *settings, struct error *err)
-{
-        _cleanup_close_ int folder = run_folder_open(instance->host, instance->id);
-        json_t *read = NULL;
-        int r = folder < 0 ? folder : json_read(folder, "bundle/config.json", &read, err);
-        _cleanup_json_ json_t *bundle = read;
-        if (r < 0)
-                return r;
-        uint64_t memory = present(bundle, VM_ANNOTATION_MEMORY), processors = present(bundle, VM_ANNOTATION_CPUS);
-        if (settings->memory && vm_memory(settings) > memory)
-                return error_set(
-                        err, -EBUSY,
-                        "--memory: the virtual machine of %s was started with %llu MiB and cannot get more while "
-                        "it runs; stop it, update it, and start it again",
-                        instance->name, (unsigned long long)(memory / MIB));
-        if (vm_processors(settings) > processors)
-                return error_set(
-                        err, -EBUSY,
-                        "--cpus: the virtual machine of %s was started with %llu processors and cannot get more "
-                        "while it runs; stop it, update it, and start it again",
-                        instance->name, (unsigned long long)processors);
-        return 0;
-}
-
 /* ---- Its processes, which the host does not see ---- */
 
 static int top(struct instance *instance, char *const *arguments, char ***lines, struct error *err)
@@ -230,6 +194,7 @@ const struct vessel vessel_vm = {
         .show = show,
         .describe = describe,
         .open_root = vm_open_root,
-        .check_update = check_update,
+        .update = vm_update,
+        .fixed_networks = "its network cards are those that it was started with",
         .top = top,
 };
