@@ -138,25 +138,32 @@ const char *cpu_feature_name(unsigned word, unsigned bit)
 
 #define NAME_MAX_LENGTH 24
 
-/* Letters to insert, remove or change to make one of the other: Levenshtein. */
+static unsigned least(unsigned a, unsigned b)
+{
+        return a < b ? a : b;
+}
+
+/* Letters to insert, remove or change, or neighbours to swap, to make one of the other: Damerau and Levenshtein. */
 static unsigned distance(const char *a, const char *b)
 {
-        unsigned row[NAME_MAX_LENGTH + 1];
-        size_t length = strlen(b);
+        unsigned rows[3][NAME_MAX_LENGTH + 1]; /* by length of the beginning of `a`, modulo three */
+        size_t rows_needed = strlen(a), length = strlen(b);
         if (length > NAME_MAX_LENGTH)
                 return UINT32_MAX;
-        for (unsigned j = 0; j <= length; j++)
-                row[j] = j;
-        for (; *a; a++) {
-                unsigned diagonal = row[0]++;
+        for (size_t i = 0; i <= rows_needed; i++) {
+                unsigned *row = rows[i % 3], *before = rows[(i + 2) % 3], *earlier = rows[(i + 1) % 3];
+                row[0] = (unsigned)i;
                 for (size_t j = 1; j <= length; j++) {
-                        unsigned change = diagonal + (*a != b[j - 1]);
-                        unsigned other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-                        diagonal = row[j];
-                        row[j] = change < other ? change : other;
+                        if (!i) {
+                                row[j] = (unsigned)j;
+                                continue;
+                        }
+                        row[j] = least(least(row[j - 1], before[j]) + 1, before[j - 1] + (a[i - 1] != b[j - 1]));
+                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                                row[j] = least(row[j], earlier[j - 2] + 1);
                 }
         }
-        return row[length];
+        return rows[rows_needed % 3][length];
 }
 
 static const struct feature *find(const char *name)
@@ -170,17 +177,17 @@ static const struct feature *find(const char *name)
 static int unknown(const char *name, struct error *err)
 {
         const char *nearest = "host";
-        unsigned least = distance(name, nearest);
+        unsigned nearest_away = distance(name, nearest);
         for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
                 unsigned away = distance(name, features[i].name);
-                if (away < least) {
-                        least = away;
+                if (away < nearest_away) {
+                        nearest_away = away;
                         nearest = features[i].name;
                 }
         }
         unsigned away = distance(name, "baseline");
         return error_set(err, -EINVAL, "--cpu: there is no feature \"%.40s\"; the nearest is \"%s\"", name,
-                         away < least ? "baseline" : nearest);
+                         away < nearest_away ? "baseline" : nearest);
 }
 
 /* ---- The option ---- */

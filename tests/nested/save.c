@@ -7,6 +7,7 @@
  *   save time PROGRAM ARGUMENTS…               runs onggi-vmm, and prints on standard error how many microseconds passed until it
  *                                              said that its guest runs
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +69,8 @@ static int take(const char *control, const char *folder, const char *kind)
                 if (files[i] < 0)
                         fail(path);
         }
-        snprintf(line, sizeof(line), kind ? "{\"command\": \"snapshot\", \"%s\": true}\n" : "{\"command\": \"snapshot\"}\n",
-                 kind);
+        snprintf(line, sizeof(line),
+                 kind ? "{\"command\": \"snapshot\", \"%s\": true}\n" : "{\"command\": \"snapshot\"}\n", kind);
         return ask(connect_to(control), line, files);
 }
 

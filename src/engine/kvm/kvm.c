@@ -12,10 +12,10 @@
 
 /*
  * Where Intel processors without "unrestricted guest" keep a task state segment and page tables for real mode:
- * three pages and one page that no guest may use, just below the firmware's four (api.rst, KVM_SET_TSS_ADDR).
+ * three pages and one page that no guest may use, below the firmware's 16 MiB (api.rst, KVM_SET_TSS_ADDR).
  */
-#define KVM_TSS_ADDRESS          0xfffbd000UL
-#define KVM_IDENTITY_MAP_ADDRESS 0xfffbc000ULL
+#define KVM_TSS_ADDRESS          0xfeffd000UL
+#define KVM_IDENTITY_MAP_ADDRESS 0xfeffc000ULL
 
 static const struct {
         int number;

@@ -17,6 +17,7 @@ enum {
         LEAF_XSAVE = 0xd,
         LEAF_TOPOLOGY_V2 = 0x1f,
         LEAF_KVM_FEATURES = 0x40000001,
+        LEAF_AMD_HIGHEST = 0x80000000,
         LEAF_AMD_FEATURES = 0x80000001,
         LEAF_AMD_SIZES = 0x80000008,
         LEAF_AMD_CACHES = 0x8000001d,
@@ -26,6 +27,7 @@ enum {
         FEATURES_ECX_HYPERVISOR = 1u << 31,
         FEATURES_EDX_MULTI_THREADING = 1 << 28,
         AMD_ECX_CMP_LEGACY = 1 << 1,
+        AMD_ECX_TOPOLOGY = 1 << 22,
         XSAVE_AVX = 1 << 2,
         XSAVE_AVX512 = 7 << 5,
         XSAVE_KEYS = 1 << 9,
@@ -193,12 +195,54 @@ int kvm_check_model(const struct engine *engine, struct error *err)
         return 0;
 }
 
+static bool is_amd(const struct kvm_cpuid2 *cpuid)
+{
+        for (unsigned i = 0; i < cpuid->nent; i++)
+                if (!cpuid->entries[i].function) /* "AuthenticAMD", "HygonGenuine": EBX has the first letters */
+                        return cpuid->entries[i].ebx == 0x68747541 || cpuid->entries[i].ebx == 0x6f677948;
+        return false;
+}
+
+/*
+ * The leaves of topology, which are ours whatever KVM says of the host's. Where it says nothing, the highest leaves are
+ * told to reach to them, and AMD's extension to be there: without it Linux takes all threads for cores.
+ */
+static void add_topology(struct kvm_cpuid2 *cpuid, const struct engine *engine, unsigned number, bool second)
+{
+        uint32_t apic_id = topology_apic_id(&engine->topology, number);
+        bool amd = is_amd(cpuid);
+        for (unsigned i = 0; i < cpuid->nent; i++) {
+                struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
+                if (leaf->function == 0 && leaf->eax < LEAF_TOPOLOGY)
+                        leaf->eax = LEAF_TOPOLOGY;
+                if (amd && leaf->function == LEAF_AMD_HIGHEST && leaf->eax < LEAF_AMD_TOPOLOGY)
+                        leaf->eax = LEAF_AMD_TOPOLOGY;
+                if (amd && leaf->function == LEAF_AMD_FEATURES)
+                        leaf->ecx |= AMD_ECX_TOPOLOGY;
+        }
+        for (unsigned level = 0; level < TOPOLOGY_LEVELS; level++)
+                cpuid->entries[cpuid->nent++] = topology_leaf(LEAF_TOPOLOGY, level, &engine->topology, apic_id);
+        for (unsigned level = 0; second && level < TOPOLOGY_LEVELS; level++)
+                cpuid->entries[cpuid->nent++] = topology_leaf(LEAF_TOPOLOGY_V2, level, &engine->topology, apic_id);
+        if (amd) {
+                struct kvm_cpuid_entry2 *leaf = &cpuid->entries[cpuid->nent++];
+                *leaf = (struct kvm_cpuid_entry2){ .function = LEAF_AMD_TOPOLOGY };
+                fit(leaf, engine, number, false);
+        }
+}
+
+/* What KVM says of topology is the host's, or empty. */
+static bool is_topology(uint32_t leaf)
+{
+        return leaf == LEAF_TOPOLOGY || leaf == LEAF_TOPOLOGY_V2 || leaf == LEAF_AMD_TOPOLOGY;
+}
+
 int kvm_set_cpuid(struct vcpu *vcpu, struct error *err)
 {
         const struct engine *engine = vcpu->engine;
         const struct kvm_cpuid2 *supported = engine->cpuid;
         _cleanup_free_ struct kvm_cpuid2 *cpuid =
-                calloc(1, sizeof(*cpuid) + (supported->nent + 2 * TOPOLOGY_LEVELS) * sizeof(supported->entries[0]));
+                calloc(1, sizeof(*cpuid) + (supported->nent + 2 * TOPOLOGY_LEVELS + 1) * sizeof(supported->entries[0]));
         if (!cpuid)
                 return error_memory(err);
         /*
@@ -206,22 +250,15 @@ int kvm_set_cpuid(struct vcpu *vcpu, struct error *err)
          * 4.46.
          */
         bool deadline = !engine->bare && ioctl(engine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-        bool has_topology = false, has_topology_v2 = false;
+        bool second = false;
         for (unsigned i = 0; i < supported->nent; i++) {
-                uint32_t leaf = supported->entries[i].function;
-                has_topology |= leaf == LEAF_TOPOLOGY;
-                has_topology_v2 |= leaf == LEAF_TOPOLOGY_V2;
-                /* What KVM says of topology is the host's, or empty: ours follows. */
-                if (leaf == LEAF_TOPOLOGY || leaf == LEAF_TOPOLOGY_V2)
+                second |= supported->entries[i].function == LEAF_TOPOLOGY_V2;
+                if (is_topology(supported->entries[i].function))
                         continue;
                 cpuid->entries[cpuid->nent] = supported->entries[i];
                 fit(&cpuid->entries[cpuid->nent++], engine, vcpu->number, deadline);
         }
-        uint32_t apic_id = topology_apic_id(&engine->topology, vcpu->number);
-        for (unsigned level = 0; has_topology && level < TOPOLOGY_LEVELS; level++)
-                cpuid->entries[cpuid->nent++] = topology_leaf(LEAF_TOPOLOGY, level, &engine->topology, apic_id);
-        for (unsigned level = 0; has_topology_v2 && level < TOPOLOGY_LEVELS; level++)
-                cpuid->entries[cpuid->nent++] = topology_leaf(LEAF_TOPOLOGY_V2, level, &engine->topology, apic_id);
+        add_topology(cpuid, engine, vcpu->number, second);
         if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
                 return error_errno(err, "KVM does not take the features of CPU %u", vcpu->number);
         return 0;
