@@ -220,7 +220,7 @@ def test_exec_has_streams_and_an_exit_status_of_its_own(nested):
     output = nested["agent"][1]
     assert "got line one in " in output and "wrong" in output and "exec 3" in output
     assert re.search(r"error -\d+: .*no/such/program", output) and "missing 98" in output
-    assert "on a terminal" in output and "/dev/pts/0" in output
+    assert "on a terminal" in output and "/dev/pts/0" in output, output
 
 
 @pytest.mark.slow
