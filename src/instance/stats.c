@@ -56,6 +56,9 @@ static void read_block(const json_t *data, struct statistics *statistics)
         }
 }
 
+/* A virtual machine's end of the wire whose other one is the instance's interface (runtime_vm/wire.h): counted there. */
+#define OTHER_END "onggi-vm"
+
 /* proc_pid_net(5): of the first process, so of its network namespace. */
 static void read_network(pid_t pid, struct statistics *statistics)
 {
@@ -69,7 +72,7 @@ static void read_network(pid_t pid, struct statistics *statistics)
                 char name[32];
                 unsigned long long received, sent;
                 if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &received, &sent) != 3 ||
-                    text_equal(name, "lo"))
+                    text_equal(name, "lo") || text_starts(name, OTHER_END))
                         continue;
                 statistics->network_received += received;
                 statistics->network_sent += sent;

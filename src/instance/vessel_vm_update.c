@@ -20,7 +20,7 @@
 
 #define MIB            (1024 * 1024ULL)
 #define ANSWER_SECONDS 10
-#define CONTROL_SOCKET "control" /* of onggi-vmm, in what its runtime keeps of it: hosted/control.h */
+#define CONTROL_SOCKET "machine/control" /* of onggi-vmm (hosted/control.h), in what its runtime keeps of it */
 
 /* What the running machine was started with. */
 static uint64_t present(const json_t *bundle, const char *annotation)
