@@ -22,8 +22,11 @@ mkdir -p /var/lib /var/tmp /etc; [ -e /dev/net/tun ] || { mkdir -p /dev/net; mkn
 echo 1 >/proc/sys/net/ipv4/ip_forward
 export PATH=/onggi:/usr/sbin:/usr/bin:/sbin:/bin
 say() { echo "section $1:"; }
-# until COMMAND...: it succeeds, 60 seconds at most
-wait_for() { n=0; until "$@" >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 600 ] || { echo "waited in vain for: $*"; return 1; }; usleep 100000; done; }
+# wait_for COMMAND...: until it succeeds, 60 seconds at most
+wait_for() {
+    end=$(($(date +%s) + 60))
+    until "$@" >/dev/null 2>&1; do [ $(date +%s) -lt $end ] || { echo "waited in vain for: $*"; return 1; }; usleep 100000; done
+}
 """
 
 
