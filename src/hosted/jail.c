@@ -2,9 +2,7 @@
 #include "hosted/jail.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
@@ -15,84 +13,30 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-
-/* ---- The file system ---- */
-
-/* A folder that nobody can find or fill: it has no name any more. */
-static int open_empty_folder(struct error *err)
-{
-        char path[] = "/tmp/onggi-vmm-XXXXXX";
-        if (!mkdtemp(path))
-                return error_errno(err, "cannot make an empty root");
-        int fd = open(path, O_DIRECTORY | O_PATH | O_CLOEXEC);
-        int saved = errno;
-        rmdir(path);
-        errno = saved;
-        return fd < 0 ? error_errno(err, "cannot open an empty root") : fd;
-}
-
-static int change_root(const char *folder, struct error *err)
-{
-        _cleanup_close_ int fd = folder ? open(folder, O_DIRECTORY | O_PATH | O_CLOEXEC) : open_empty_folder(err);
-        if (fd < 0)
-                return folder ? error_errno(err, "cannot open %s", folder) : fd;
-        if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 && errno != EPERM)
-                return error_errno(err, "cannot leave the host's namespaces");
-        if (fchdir(fd) < 0 || chroot(".") < 0)
-                return error_errno(err, "cannot change the root");
-        return 0;
-}
-
-/* No file is opened from here on, whatever its path: landlock(7). Kernels without it have nothing to set. */
-static int lock_files(struct error *err)
-{
-        struct landlock_ruleset_attr attributes = {
-                .handled_access_fs =
-                        LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                        LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
-                        LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                        LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
-        };
-        _cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
-        if (rules < 0)
-                return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? 0 : error_errno(err, "Landlock");
-        if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
-                return error_errno(err, "cannot lock the file system away");
-        return 0;
-}
-
-/* ---- Privileges ---- */
-
-static int drop_capabilities(struct error *err)
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-        /* The bounding set first, which needs a capability; an ordinary user has none to lose. */
-        for (int i = 0; i <= CAP_LAST_CAP; i++)
-                prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-        if (syscall(SYS_capset, &header, none) < 0)
-                return error_errno(err, "cannot drop capabilities");
-        return 0;
-}
+#include "hosted/jail_private.h"
 
 int jail_enter(const char *folder, struct error *err)
 {
-        bool root = !geteuid();
-        int r = root ? change_root(folder, err) : 0;
+        int alone = jail_leave_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET, err);
+        if (alone < 0)
+                return alone;
+        _cleanup_close_ int mounted = alone && folder ? jail_open_mount(folder, 0, true, err) : -1;
+        int r = alone && folder && mounted < 0 ? mounted : 0;
+        if (!r && alone)
+                r = jail_change_root(mounted, err);
         if (!r)
-                r = drop_capabilities(err);
-        if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                r = error_errno(err, "cannot give up new privileges");
+                r = jail_keep_capabilities(0, err);
         if (!r)
-                r = lock_files(err);
-        return r < 0 ? r : root;
+                r = jail_close_ways(err);
+        /* Of the folder of sockets it needs to remove its own. */
+        if (!r)
+                r = jail_lock_files(mounted, LANDLOCK_ACCESS_FS_REMOVE_FILE, err);
+        return r < 0 ? r : alone;
 }
 
 /* ---- System calls: seccomp(2) ---- */
@@ -122,7 +66,7 @@ static const int calls_of_all[] = {
 /* What device models and their back ends do, in whichever thread met the guest's access. */
 static const int calls_of_devices[] = {
         SYS_writev,  SYS_epoll_ctl, SYS_getrandom, SYS_socket, SYS_connect, SYS_sendto,
-        SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,    SYS_timerfd_settime,
+        SYS_sendmsg, SYS_recvfrom,  SYS_shutdown,  SYS_mremap, SYS_getpid,  SYS_timerfd_settime,
 };
 
 static const int calls_of_disks[] = {
@@ -141,9 +85,9 @@ static const int calls_of_folders[] = {
 };
 
 static const int calls_of_main[] = {
-        SYS_epoll_wait, SYS_accept4,      SYS_unlink, SYS_tgkill, SYS_gettid,
-        SYS_newfstatat, SYS_rt_sigaction, SYS_lseek,  SYS_wait4,
-        SYS_recvmsg,    SYS_pwrite64,     SYS_pread64,
+        SYS_epoll_wait,   SYS_accept4, SYS_unlink, SYS_tgkill,  SYS_gettid,   SYS_newfstatat,
+        SYS_rt_sigaction, SYS_lseek,   SYS_wait4,  SYS_recvmsg, SYS_pwrite64, SYS_pread64,
+        SYS_socketpair,
 };
 
 static const uint32_t ioctls_of_machines[] = {
@@ -153,12 +97,36 @@ static const uint32_t ioctls_of_machines[] = {
 
 /* Snapshots and resets: all that a machine has, read and set. */
 static const uint32_t ioctls_of_snapshots[] = {
-        KVM_GET_MP_STATE,    KVM_SET_MP_STATE,    KVM_SET_REGS,        KVM_SET_SREGS,       KVM_GET_XSAVE,
-        KVM_SET_XSAVE,       KVM_GET_XCRS,        KVM_SET_XCRS,        KVM_GET_DEBUGREGS,   KVM_SET_DEBUGREGS,
-        KVM_GET_MSRS,        KVM_SET_MSRS,        KVM_GET_LAPIC,       KVM_SET_LAPIC,       KVM_GET_VCPU_EVENTS,
-        KVM_SET_VCPU_EVENTS, KVM_GET_TSC_KHZ,     KVM_SET_TSC_KHZ,     KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR,
-        KVM_GET_IRQCHIP,     KVM_SET_IRQCHIP,     KVM_GET_PIT2,        KVM_SET_PIT2,        KVM_GET_CLOCK,
-        KVM_SET_CLOCK,       KVM_CHECK_EXTENSION, KVM_ENABLE_CAP,      KVM_GET_DIRTY_LOG,   KVM_CLEAR_DIRTY_LOG,
+        KVM_GET_MP_STATE,
+        KVM_SET_MP_STATE,
+        KVM_SET_REGS,
+        KVM_SET_SREGS,
+        KVM_GET_XSAVE,
+        KVM_SET_XSAVE,
+        KVM_GET_XCRS,
+        KVM_SET_XCRS,
+        KVM_GET_DEBUGREGS,
+        KVM_SET_DEBUGREGS,
+        KVM_GET_MSRS,
+        KVM_SET_MSRS,
+        KVM_GET_LAPIC,
+        KVM_SET_LAPIC,
+        KVM_GET_VCPU_EVENTS,
+        KVM_SET_VCPU_EVENTS,
+        KVM_GET_TSC_KHZ,
+        KVM_SET_TSC_KHZ,
+        KVM_GET_DEVICE_ATTR,
+        KVM_SET_DEVICE_ATTR,
+        KVM_GET_IRQCHIP,
+        KVM_SET_IRQCHIP,
+        KVM_GET_PIT2,
+        KVM_SET_PIT2,
+        KVM_GET_CLOCK,
+        KVM_SET_CLOCK,
+        KVM_CHECK_EXTENSION,
+        KVM_ENABLE_CAP,
+        KVM_GET_DIRTY_LOG,
+        KVM_CLEAR_DIRTY_LOG,
         KVM_SET_USER_MEMORY_REGION,
 };
 

@@ -22,32 +22,19 @@ static int open_path(const char *path, struct error *err)
         return fd < 0 ? error_errno(err, "cannot open %s", path) : fd;
 }
 
-/* The folder with what is mounted below it, away from the host's mounts: its top has no way up. */
-static int open_mount(const char *path, uint64_t attributes, unsigned recursive, struct error *err)
-{
-        struct mount_attr set = { .attr_set = attributes };
-        _cleanup_close_ int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
-        if (fd < 0)
-                return error_errno(err, "cannot open %s", path);
-        if (mount_setattr(fd, "", AT_EMPTY_PATH | recursive, &set, sizeof(set)) < 0)
-                return error_errno(err, "cannot restrict the mount of %s", path);
-        return TAKE_FD(fd);
-}
-
 int jail_folder_enter(const char *path, bool read_only, bool no_jail, int *folder, int *numbers, struct error *err)
 {
         int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
         int alone = no_jail ? 0 : jail_leave_namespaces(flags, err);
         if (alone < 0)
                 return alone;
-        uint64_t attributes =
-                MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (read_only ? MOUNT_ATTR_RDONLY : 0);
+        uint64_t attributes = read_only ? MOUNT_ATTR_RDONLY : 0;
         /* A relative path and a link in it are the caller's to give: the folder is looked up as they see it. */
-        *folder = alone ? open_mount(path, attributes, AT_RECURSIVE, err) : open_path(path, err);
+        *folder = alone ? jail_open_mount(path, attributes, true, err) : open_path(path, err);
         if (*folder < 0)
                 return *folder;
-        *numbers = alone ? open_mount(NUMBERS, MOUNT_ATTR_NODEV, 0, err) : open_path(NUMBERS, err);
-        int r = *numbers < 0 ? *numbers : alone ? jail_empty_root(err) : 0;
+        *numbers = alone ? jail_open_mount(NUMBERS, 0, false, err) : open_path(NUMBERS, err);
+        int r = *numbers < 0 ? *numbers : alone ? jail_change_root(-1, err) : 0;
         if (r < 0)
                 close(*folder);
         return r;
@@ -75,5 +62,5 @@ int jail_folder_lock(int folder, bool read_only, bool no_jail, struct error *err
         int r = jail_keep_capabilities(read_only ? TO_READ : TO_WRITE, err);
         if (!r)
                 r = jail_close_ways(err);
-        return r < 0 ? r : jail_lock_files(folder, err);
+        return r < 0 ? r : jail_lock_files(folder, UINT64_MAX, err);
 }

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,20 +48,40 @@ int jail_leave_namespaces(int flags, struct error *err)
         return r < 0 ? r : 1;
 }
 
-int jail_empty_root(struct error *err)
+static int open_empty_file_system(struct error *err)
 {
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                return error_errno(err, "cannot make mounts private");
         _cleanup_close_ int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
         if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", "4096", 0) < 0 ||
             fsconfig(context, FSCONFIG_SET_STRING, "mode", "0555", 0) < 0 ||
             fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return error_errno(err, "cannot make an empty file system");
-        _cleanup_close_ int root =
-                fsmount(context, FSMOUNT_CLOEXEC,
-                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-        if (root < 0 || move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                return error_errno(err, "cannot mount an empty file system");
+        int fd = fsmount(context, FSMOUNT_CLOEXEC,
+                         MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        return fd < 0 ? error_errno(err, "cannot mount an empty file system") : fd;
+}
+
+int jail_open_mount(const char *path, uint64_t attributes, bool recursive, struct error *err)
+{
+        unsigned flags = recursive ? AT_RECURSIVE : 0;
+        struct mount_attr set = { .attr_set = attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+        _cleanup_close_ int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+        if (fd < 0)
+                return error_errno(err, "cannot open %s", path);
+        if (mount_setattr(fd, "", AT_EMPTY_PATH | flags, &set, sizeof(set)) < 0)
+                return error_errno(err, "cannot restrict the mount of %s", path);
+        return TAKE_FD(fd);
+}
+
+int jail_change_root(int mounted, struct error *err)
+{
+        _cleanup_close_ int empty = mounted < 0 ? open_empty_file_system(err) : -1;
+        if (mounted < 0 && empty < 0)
+                return empty;
+        int root = mounted < 0 ? empty : mounted;
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return error_errno(err, "cannot make mounts private");
+        if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                return error_errno(err, "cannot mount another root");
         /* With the old root on top of the new one, and then away: pivot_root(2), "pivot_root(".", ".")". */
         if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
                 return error_errno(err, "cannot change the root");
@@ -91,11 +112,11 @@ static int add_folder(int rules, int folder, uint64_t files)
         return (int)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
 }
 
-int jail_lock_files(int folder, struct error *err)
+int jail_lock_files(int folder, uint64_t allowed, struct error *err)
 {
         long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-        /* Before REFER, files could not be moved between folders: a share needs that. */
-        if (version < 1 || (folder >= 0 && version < VERSION_REFER))
+        /* Before REFER nobody could be allowed to move files between folders. */
+        if (version < 1 || (allowed & LANDLOCK_ACCESS_FS_REFER && version < VERSION_REFER))
                 return 0;
         struct ruleset ruleset = { 0 };
         for (long i = 0; i < version && i < (long)ARRAY_SIZE(rights); i++)
@@ -107,7 +128,7 @@ int jail_lock_files(int folder, struct error *err)
         _cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
         if (rules < 0)
                 return errno == EOPNOTSUPP || errno == EPERM ? 0 : error_errno(err, "cannot make Landlock's rules");
-        if (folder >= 0 && add_folder(rules, folder, ruleset.files) < 0)
+        if (folder >= 0 && add_folder(rules, folder, ruleset.files & allowed) < 0)
                 return error_errno(err, "cannot tell Landlock of a folder");
         if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
                 return error_errno(err, "cannot lock the file system away");

@@ -91,7 +91,7 @@ class Bench:
         archive.file("init", INIT.replace("{END}", "reboot" if reset else "poweroff").encode())
         archive.write(self.folder / f"{name}.initramfs")
         self.files[f"/guests/{name}"] = self.folder / f"{name}.initramfs"
-        words = ["timeout", str(seconds), "onggi-vmm", "--kernel", "/kernel", "--initrd", f"/guests/{name}", "--statistics",
+        words = ["timeout", "-k", "5", str(seconds), "onggi-vmm", "--kernel", "/kernel", "--initrd", f"/guests/{name}", "--statistics",
                  "--append", f"{APPEND} {append}", *options]
         self.commands += [f"echo 'guest {name}:'", before, shlex.join(words) + " </dev/null",
                           f"echo 'onggi-vmm of {name} ended with '$?", after]

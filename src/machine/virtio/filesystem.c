@@ -51,17 +51,25 @@ static void filesystem_config_read(struct virtio_device *device, unsigned offset
 
 static void filesystem_save(struct virtio_device *device, struct state_writer *writer)
 {
-        (void)device;
         state_begin(writer, "virtio-fs", 1);
+        state_u32(writer, filesystem_of(device)->started);
         state_end(writer);
 }
 
-/* The files that the guest has open are known to its old back end alone. */
+/* Back to the time before the driver came, and no other: what it had open its back end knew alone. */
 static int filesystem_restore(struct virtio_device *device, struct state_reader *reader)
 {
-        (void)device;
-        (void)reader;
-        return -ENOTSUP;
+        int r = state_open(reader, "virtio-fs", 1);
+        if (r < 0)
+                return r;
+        uint32_t started = state_take_u32(reader);
+        r = state_close(reader);
+        if (r < 0)
+                return r;
+        if (started)
+                return -ENOTSUP;
+        filesystem_reset(device);
+        return 0;
 }
 
 static const struct virtio_operations filesystem_operations = {
