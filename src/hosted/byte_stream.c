@@ -37,6 +37,7 @@ int byte_stream_adopt(struct byte_stream *stream, int fd, struct error *err)
         stream->socket = S_ISSOCK(st.st_mode);
         stream->reads = access != O_WRONLY;
         stream->writes = access != O_RDONLY;
+        stream->terminal = isatty(fd);
         stream->pollable = stream->socket || S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode);
         if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
                 int anew = open_anew(fd, access, &st);
@@ -68,12 +69,10 @@ ssize_t byte_stream_read(struct byte_stream *stream, void *bytes, size_t room)
         if (!stream->reads || stream->fd < 0)
                 return 0;
         ssize_t n = stream->socket ? recv(stream->fd, bytes, room, MSG_DONTWAIT) : read(stream->fd, bytes, room);
-        if (n >= 0)
-                return n;
-        /* A terminal whose master was closed. */
-        if (errno == EIO && !stream->socket && stream->pollable)
-                return 0;
-        return errno == EINTR ? -EAGAIN : -errno;
+        if (n < 0)
+                return errno == EINTR ? -EAGAIN : -errno;
+        /* Nothing is the end of a file; a raw terminal has no such key, so its other side is gone: tty(4). */
+        return !n && stream->terminal && room ? -EIO : n;
 }
 
 ssize_t byte_stream_write(struct byte_stream *stream, struct iovec *parts, unsigned count)

@@ -20,6 +20,7 @@ struct byte_stream {
         bool socket;        /* ends each direction for itself */
         bool reads, writes; /* what it was opened for */
         bool pollable;      /* false: always ready, and epoll(7) does not take it */
+        bool terminal;      /* whose end is a hang-up */
         bool careful;       /* may wait after all: it takes no more at once than poll(2) promises room for */
 };
 
@@ -29,7 +30,7 @@ int byte_stream_adopt(struct byte_stream *stream, int fd, struct error *err);
 void byte_stream_adopt_socket(struct byte_stream *stream, int fd);
 void byte_stream_close(struct byte_stream *stream);
 
-/* As read(2); 0 also where there is nobody to read from any more. -EAGAIN for later, or another negative errno. */
+/* As read(2), but a terminal that was hung up is -EIO. -EAGAIN for later, or another negative errno. */
 ssize_t byte_stream_read(struct byte_stream *stream, void *bytes, size_t room);
 /* As writev(2), without SIGPIPE where the process ignores it. -EAGAIN for later, or another negative errno. */
 ssize_t byte_stream_write(struct byte_stream *stream, struct iovec *parts, unsigned count);
