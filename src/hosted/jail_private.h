@@ -12,7 +12,7 @@
  * and with the attributes (MOUNT_ATTR_…) besides; with what is mounted below it where `recursive`. A descriptor.
  */
 int jail_open_mount(const char *path, uint64_t attributes, bool recursive, struct error *err);
-/* That mount (-1: an empty file system) becomes the root of this process's own mount namespace, which has no other. */
+/* That mount (-1: an empty file system) becomes the root, in a mount namespace of this process's own. */
 int jail_change_root(int mounted, struct error *err);
 
 /*

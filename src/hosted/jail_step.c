@@ -78,12 +78,14 @@ int jail_change_root(int mounted, struct error *err)
         if (mounted < 0 && empty < 0)
                 return empty;
         int root = mounted < 0 ? empty : mounted;
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                return error_errno(err, "cannot make mounts private");
-        if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                return error_errno(err, "cannot mount another root");
-        /* With the old root on top of the new one, and then away: pivot_root(2), "pivot_root(".", ".")". */
-        if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        /* What the host unmounts must not stay in use by our copy of its mounts. */
+        if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+                return error_errno(err, "cannot separate mounts from the host's");
+        /*
+         * The new root is attached nowhere, so that from its top no way leads up, as after pivot_root(2); but that and
+         * unmounting the old root would take the start of each guest 16 ms.
+         */
+        if (fchdir(root) < 0 || chroot(".") < 0)
                 return error_errno(err, "cannot change the root");
         return 0;
 }
