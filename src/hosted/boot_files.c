@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "hosted/firmware_files.h"
 #include "hosted/initrd.h"
 #include "hosted/vmm_private.h"
 #include "machine/acpi.h"
@@ -131,23 +132,79 @@ static int load_kernel(struct vmm *vmm, const struct vmm_settings *settings, str
         return r < 0 ? error_set(err, r, "cannot start %s: %s", settings->kernel, reason) : 0;
 }
 
-int boot_files_load(struct vmm *vmm, const struct vmm_settings *settings, struct cpu_state *entry, struct error *err)
-{
-        struct boot boot = { .command_line = settings->append ? settings->append : "", .acpi = ACPI_START };
+/* ---- All of them ---- */
+
+/* What a firmware reads while the guest runs. */
+struct boot_files {
         struct mapped_file kernel;
-        int r = acpi_write(&vmm->machine.memory, &settings->topology);
-        if (r < 0)
-                return error_code(err, r, "cannot describe the machine to its guest");
-        r = map_file(settings->kernel, &kernel, err);
+        struct boot boot;
+        struct topology topology;
+        char *append;
+        struct firmware firmware;
+};
+
+void boot_files_close(struct boot_files *files)
+{
+        initrd_close(files->boot.initrd, files->boot.initrd_length);
+        unmap_file(&files->kernel);
+        free(files->append);
+        free(files);
+}
+
+DEFINE_CLEANUP(files, struct boot_files, boot_files_close)
+
+static int open_files(struct boot_files *files, const struct vmm_settings *settings, struct error *err)
+{
+        files->append = strdup(settings->append ? settings->append : "");
+        if (!files->append)
+                return error_memory(err);
+        files->boot.command_line = files->append;
+        int r = settings->kernel ? map_file(settings->kernel, &files->kernel, err) : 0;
         if (!r)
-                r = initrd_open(settings->initrds, &boot.initrd, &boot.initrd_length, err);
-        if (!r) {
-                boot.name = name_of(settings->kernel);
-                boot.kernel = kernel.bytes;
-                boot.kernel_length = kernel.length;
-                r = load_kernel(vmm, settings, &kernel, &boot, entry, err);
+                r = initrd_open(settings->initrds, &files->boot.initrd, &files->boot.initrd_length, err);
+        if (r < 0 || !settings->kernel)
+                return r;
+        files->boot.name = name_of(settings->kernel);
+        files->boot.kernel = files->kernel.bytes;
+        files->boot.kernel_length = files->kernel.length;
+        return 0;
+}
+
+static int load_firmware(struct vmm *vmm, const struct vmm_settings *settings, struct boot_files *files,
+                         struct cpu_state *entry, struct error *err)
+{
+        struct firmware_settings firmware = { .topology = &files->topology, .boot = &files->boot };
+        int r = firmware_files_map(settings, &firmware, err);
+        if (r < 0)
+                return r;
+        const char *reason;
+        r = boot_firmware(&files->firmware, &vmm->machine, &firmware, entry, &reason);
+        return r < 0 ? error_set(err, r, "cannot start firmware %s: %s", settings->firmware, reason) : 0;
+}
+
+int boot_files_load(struct vmm *vmm, const struct vmm_settings *settings, struct boot_files **result,
+                    struct cpu_state *entry, struct error *err)
+{
+        _cleanup_(files) struct boot_files *files = calloc(1, sizeof(*files));
+        if (!files)
+                return error_memory(err);
+        files->kernel.fd = -1;
+        files->topology = settings->topology;
+        int r = open_files(files, settings, err);
+        if (r < 0)
+                return r;
+        if (settings->firmware) {
+                r = load_firmware(vmm, settings, files, entry, err);
+        } else {
+                files->boot.acpi = ACPI_START;
+                r = acpi_write(&vmm->machine.memory, &files->topology);
+                r = r < 0 ? error_code(err, r, "cannot describe the machine to its guest")
+                          : load_kernel(vmm, settings, &files->kernel, &files->boot, entry, err);
         }
-        initrd_close(boot.initrd, boot.initrd_length);
-        unmap_file(&kernel);
-        return r;
+        if (r < 0)
+                return r;
+        /* Without firmware everything is in the guest's memory. */
+        if (settings->firmware)
+                *result = TAKE_PTR(files);
+        return 0;
 }

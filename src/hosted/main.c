@@ -19,6 +19,11 @@ static const struct option_spec options[] = {
           "initial RAM disk; may be given more than once: the archives follow one another" },
         { "module", 0, OPTION_LIST, offsetof(struct vmm_settings, modules), "FILE[,ARGUMENTS]",
           "a module for a PVH or multiboot kernel; may be given more than once" },
+        { "firmware", 0, OPTION_STRING, offsetof(struct vmm_settings, firmware), "bios|uefi|FILE",
+          "start by firmware, which finds its system on a disc or disk (or is given the kernel)" },
+        { "firmware-variables", 0, OPTION_STRING, offsetof(struct vmm_settings, firmware_variables), "FILE",
+          "where UEFI keeps its variables; made at the first start" },
+        { "iso", 0, OPTION_STRING, offsetof(struct vmm_settings, iso), "FILE", "a disc in a CD drive" },
         { "append", 'a', OPTION_STRING, offsetof(struct vmm_settings, append), "TEXT", "the kernel's command line" },
         { "memory", 'm', OPTION_SIZE, offsetof(struct vmm_settings, memory), "SIZE", "RAM (default 256m)" },
         { "cpus", 'c', OPTION_STRING, offsetof(struct vmm_settings, cpus_text), "N[,sockets=N][,cores=N][,threads=N]",
@@ -50,6 +55,8 @@ static const struct option_spec options[] = {
           "gets a line of JSON when the guest runs and one when the machine has ended, with how it did" },
         { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
           "a socket that takes commands: status, pause, resume, power, stop, balloon, statistics" },
+        { "own-chips", 0, OPTION_FLAG, offsetof(struct vmm_settings, own_chips), NULL,
+          "interrupt controllers and timers of this program, though the engine has some: to test them" },
         { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,
           "keep privileges, files and system calls: for debugging" },
         { "statistics", 0, OPTION_FLAG, offsetof(struct vmm_settings, statistics), NULL,
@@ -66,12 +73,12 @@ int main(int argc, char **argv)
         mallopt(M_ARENA_MAX, 1); /* threads allocate nothing that would be worth a heap each */
         int r = options_parse(tables, false, argc, argv, &settings, &operands, &err);
         if (r == 1) {
-                puts("usage: onggi-vmm --kernel FILE [OPTIONS]\n\nRuns one virtual machine in this process.\n");
+                puts("usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]\n\nRuns one virtual machine in this process.\n");
                 options_help(tables, stdout);
                 return EXIT_SUCCESS;
         }
-        if (!r && (!(settings.kernel || settings.restore) || argv[operands]))
-                r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE [OPTIONS]; `onggi-vmm --help` lists them");
+        if (!r && (!(settings.kernel || settings.firmware || settings.restore) || argv[operands]))
+                r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
         if (!r)
                 r = vmm_run(&settings, &err);
         list_free(settings.restore);

@@ -19,11 +19,13 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "hosted/boot_files.h"
+#include "hosted/cd_drive.h"
 #include "hosted/control.h"
 #include "hosted/disk.h"
 #include "hosted/entropy_source.h"
 #include "hosted/guest_ram.h"
 #include "hosted/memory_return.h"
+#include "hosted/own_interrupts.h"
 #include "hosted/report.h"
 #include "hosted/restart.h"
 #include "hosted/shared_folder.h"
@@ -76,19 +78,29 @@ static void host_console_room(void *context)
 static void host_interrupt_line(void *context, unsigned line, bool raised)
 {
         struct vmm *vmm = context;
-        vmm->operations->interrupt_line(vmm->engine, line, raised);
+        if (vmm->own)
+                own_interrupts_line(vmm->own, line, raised);
+        else
+                vmm->operations->interrupt_line(vmm->engine, line, raised);
 }
 
 static void host_message_interrupt(void *context, uint64_t address, uint32_t data)
 {
         struct vmm *vmm = context;
-        vmm->operations->message_interrupt(vmm->engine, address, data);
+        if (vmm->own)
+                own_interrupts_message(vmm->own, address, data);
+        else
+                vmm->operations->message_interrupt(vmm->engine, address, data);
 }
+
+#define COMPLAINTS_MAX 64
 
 static void host_log(void *context, const char *device, const char *why)
 {
-        (void)context;
-        fprintf(stderr, "onggi-vmm: the guest's %s device needs a reset: %s\n", device, why);
+        struct vmm *vmm = context;
+        /* A guest can break a device, reset it and break it again for ever; nobody's disk is for that. */
+        if (vmm->complaints++ < COMPLAINTS_MAX)
+                fprintf(stderr, "onggi-vmm: the guest's %s device needs a reset: %s\n", device, why);
 }
 
 static int64_t host_wall_clock(void *context)
@@ -225,6 +237,8 @@ static void wake_ready(void *owner, uint32_t events)
         if (pause)
                 processors_pause(vmm);
         restart_serve(vmm);
+        if (vmm->own)
+                own_interrupts_serve(vmm->own);
         console_serve(vmm);
 }
 
@@ -248,6 +262,8 @@ static int open_loop(struct vmm *vmm, struct error *err)
 static int generation_begin(struct vmm *vmm, struct error *err)
 {
         uint8_t generation[GENERATION_SIZE];
+        if (vmm->boot_files) /* its page is the firmware's there */
+                return 0;
         if (getrandom(generation, sizeof(generation), 0) != sizeof(generation))
                 return error_errno(err, "cannot name the machine");
         int r = generation_start(&vmm->machine, generation);
@@ -266,6 +282,8 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
                 r = open_disks(vmm, settings, err);
         if (!r)
                 r = open_taps(vmm, settings, err);
+        if (!r && settings->iso)
+                r = cd_drive_open(vmm, settings->iso, &vmm->cd_drive, err);
         if (!r)
                 r = entropy_source_open(vmm, &vmm->entropy, err);
         if (!r)
@@ -275,11 +293,14 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r && settings->control)
                 r = control_open(vmm, settings->control, &vmm->control, err);
         if (!r)
-                r = vmm->snapshot ? 0 : boot_files_load(vmm, settings, &entry, err);
+                r = vmm->snapshot ? 0 : boot_files_load(vmm, settings, &vmm->boot_files, &entry, err);
         if (!r)
                 r = vmm->operations->open(
-                        &(struct engine_settings){ .topology = settings->topology, .cpu = settings->cpu }, &vmm->engine,
-                        err);
+                        &(struct engine_settings){
+                                .topology = settings->topology, .cpu = settings->cpu, .bare = settings->own_chips },
+                        &vmm->engine, err);
+        if (!r && !(vmm->operations->has(vmm->engine) & ENGINE_HAS_LOCAL_APIC))
+                r = own_interrupts_open(vmm, &settings->topology, &vmm->own, err);
         if (!r)
                 r = vmm->operations->map(vmm->engine, &vmm->machine.memory, err);
         if (!r)
@@ -319,7 +340,13 @@ static void tear_down(struct vmm *vmm)
                 snapshot_close(vmm->snapshot);
         if (vmm->engine)
                 vmm->operations->close(vmm->engine);
+        if (vmm->own)
+                own_interrupts_close(vmm->own);
         snapshot_watch_end(vmm);
+        if (vmm->cd_drive)
+                cd_drive_close(vmm->cd_drive);
+        if (vmm->boot_files)
+                boot_files_close(vmm->boot_files);
         guest_ram_unmap(&vmm->machine.memory);
         if (vmm->signals.fd >= 0)
                 close(vmm->signals.fd);
@@ -391,6 +418,10 @@ static int choose(struct vmm *vmm, struct vmm_settings *settings, struct error *
                 return r;
         if (vmm->snapshot) {
                 const struct snapshot_settings *saved = snapshot_settings(vmm->snapshot);
+                if (settings->on_reset && !strcmp(settings->on_reset, "restart"))
+                        return error_set(err, -EINVAL,
+                                         "--on-reset restart needs what the guest started from, which no snapshot has: "
+                                         "leave out --restore");
                 if (settings->kernel || settings->cpus_text || settings->cpu || settings->memory)
                         return error_set(err, -EINVAL,
                                          "--restore brings kernel, processors and memory with it: leave out --kernel, "

@@ -32,12 +32,15 @@ struct vmm_settings {
         const char *control; /* where control.h listens, or NULL */
         const char *cpus_text; /* as topology_parse() has it */
         const char *kernel, *append;
+        const char *firmware, *firmware_variables; /* as firmware_files.h has them, or NULL */
+        const char *iso;                           /* the disc in the CD drive; NULL: there is no drive */
         char **initrds;      /* archives, one after the other */
         char **modules;      /* each FILE[,ARGUMENTS], for kernels of the multiboot and PVH protocols */
         char **streams;      /* each as socket_bridge_inherit() has it */
         const char *window;  /* descriptor of the terminal whose size the guest is told, or NULL */
         const char *reason;  /* descriptor that is told how the machine ended, or NULL: outcome.h */
         const char *report;  /* descriptor that is told of start and end in JSON, or NULL: report.h */
+        bool own_chips; /* interrupt controllers and timers of ours, though the engine has some */
         bool no_jail;    /* keep privileges and files: for debuggers and tracers */
         bool statistics; /* exits by reason and device, on stderr at the end */
 };

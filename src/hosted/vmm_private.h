@@ -55,7 +55,10 @@ struct console {
         bool waiting;              /* in the event loop, waiting for input */
 };
 
+struct boot_files;
+struct cd_drive;
 struct control;
+struct own_interrupts;
 struct disk;
 struct entropy_source;
 struct memory_return;
@@ -77,6 +80,7 @@ struct vmm {
         bool pressed; /* the power button, by a signal */
         struct console console;
         bool jailed;
+        struct own_interrupts *own; /* NULL: the engine has interrupt controllers */
         int report; /* descriptor of report.h, or -1 */
         unsigned processor_count;
         struct processor *processors;
@@ -87,11 +91,14 @@ struct vmm {
         struct tap **taps;
         unsigned share_count;
         struct shared_folder **shares; /* guest memory is mapped shared if there are any */
+        struct cd_drive *cd_drive;
+        struct boot_files *boot_files;
         struct entropy_source *entropy;
         struct memory_return *memory;
         struct socket_bridge *sockets;
         struct window *window;
         struct outcome outcome; /* the console's text, under the lock */
+        unsigned complaints;    /* about the guest, that were logged */
         struct control *control;
 
         /* Under the lock: processors that are to rest, do rest, are to end. */
@@ -129,7 +136,7 @@ void vmm_confine_thread(const struct vmm *vmm, enum jail_thread kind);
 
 /* ---- Processors ---- */
 
-/* Makes the virtual CPUs; the first enters at `entry` (NULL: their states follow), the others wait to be started by it. */
+/* Makes the virtual CPUs; the first enters at `entry` (NULL: states follow), the others wait to be started by it. */
 int processors_open(struct vmm *vmm, unsigned count, const struct cpu_state *entry, struct error *err);
 int processors_start(struct vmm *vmm, struct error *err);
 /* Brings all out of the guest and keeps them out; returns when they are. */

@@ -193,9 +193,18 @@ static const struct bus_operations ports_operations = { "pci ports", ports_read,
 int pci_bus_init(struct pci_bus *pci, struct bus *ports, struct bus *mmio,
                  void (*message)(void *owner, uint64_t address, uint32_t data), void *owner)
 {
-        *pci = (struct pci_bus){ .mmio = mmio, .owner = owner, .message = message, .next_window = PCI_WINDOW_START };
+        *pci = (struct pci_bus){ .mmio = mmio, .owner = owner, .message = message, .next_window = PCI_WINDOW_START, .ecam = PCI_ECAM_START };
         int r = bus_claim(ports, PCI_PORTS_START, PCI_PORTS_LENGTH, &ports_operations, pci);
         return r < 0 ? r : bus_claim(mmio, PCI_ECAM_START, PCI_ECAM_LENGTH, &ecam_operations, pci);
+}
+
+void pci_move_ecam(struct pci_bus *pci, uint64_t at)
+{
+        if (at == pci->ecam)
+                return;
+        if (pci->ecam)
+                bus_release(pci->mmio, pci->ecam);
+        pci->ecam = bus_claim(pci->mmio, at, PCI_ECAM_LENGTH, &ecam_operations, pci) < 0 ? 0 : at;
 }
 
 int pci_add(struct pci_bus *pci, struct pci_device *device, const struct pci_identity *identity)
@@ -203,8 +212,13 @@ int pci_add(struct pci_bus *pci, struct pci_device *device, const struct pci_ide
         unsigned slot = 0;
         while (slot < PCI_SLOTS && pci->slots[slot])
                 slot++;
-        if (slot == PCI_SLOTS)
-                return -ENOSPC;
+        return slot == PCI_SLOTS ? -ENOSPC : pci_add_at(pci, slot, device, identity);
+}
+
+int pci_add_at(struct pci_bus *pci, unsigned slot, struct pci_device *device, const struct pci_identity *identity)
+{
+        if (pci->slots[slot])
+                return -EEXIST;
         *device = (struct pci_device){ .bus = pci, .next_capability = CONFIG_HEADER_END };
         put(device->config, CONFIG_VENDOR, identity->vendor, 2);
         put(device->config, CONFIG_DEVICE, identity->device, 2);

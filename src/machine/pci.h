@@ -68,7 +68,7 @@ struct pci_bus {
         void *owner;
         void (*message)(void *owner, uint64_t address, uint32_t data); /* a message-signalled interrupt */
         uint32_t selected;                                             /* port 0xcf8 */
-        uint64_t next_window;
+        uint64_t next_window, ecam;
         struct pci_device *slots[PCI_SLOTS];
 };
 
@@ -84,6 +84,10 @@ int pci_bus_init(struct pci_bus *pci, struct bus *ports, struct bus *mmio,
 
 /* Puts a device into the next free slot; its struct stays the caller's. Returns the slot, or -ENOSPC. */
 int pci_add(struct pci_bus *pci, struct pci_device *device, const struct pci_identity *identity);
+/* The same for one slot; -EEXIST: it is taken. */
+int pci_add_at(struct pci_bus *pci, unsigned slot, struct pci_device *device, const struct pci_identity *identity);
+/* ECAM answers at another address from now on, or nowhere if that is taken. */
+void pci_move_ecam(struct pci_bus *pci, uint64_t at);
 /* A 32-bit memory BAR, placed in the window. -ENOSPC, -EINVAL. */
 int pci_add_bar(struct pci_device *device, unsigned number, uint32_t length, const struct bus_operations *operations,
                 void *owner);
