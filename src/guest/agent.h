@@ -102,7 +102,7 @@ enum agent_state_number {
 
 struct agent_state {
         uint8_t state;
-        uint8_t exit_code; /* 128 + signal where one ended it; 125 where onggi failed, 126 and 127 as shells have them */
+        uint8_t exit_code;     /* 128 + signal where one ended it; 125 where onggi itself failed */
         uint8_t out_of_memory; /* 1: the guest's kernel killed a program of the container for lack of memory */
         uint8_t zero;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AGENT_COPY_IN and AGENT_COPY_OUT: trees of the container as tar streams, in a process whose root is the container's, so
- * that no name leads out of it.
+ * AGENT_COPY_IN and AGENT_COPY_OUT: trees of the container as tar streams, in a process whose root is the container's,
+ * so that no name leads out of it.
  */
 #include <errno.h>
 #include <fcntl.h>

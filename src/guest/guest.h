@@ -3,8 +3,8 @@
  * What the files of onggi-init share: the guest, as its process 1 sees it.
  *
  * Process 1 boots the machine (init_main.c), then waits for events alone: children that end, and control connections.
- * Whatever may take time or reads what a stranger wrote (programs started later, copies, statistics) is a process of its
- * own for each connection. All signals stay blocked in all of them.
+ * Whatever may take time or reads what a stranger wrote (programs started later, copies, statistics) is a process of
+ * its own for each connection. All signals stay blocked in all of them.
  */
 #pragma once
 

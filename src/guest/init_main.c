@@ -79,7 +79,9 @@ static int set_sysctls(const json_t *sysctls, struct error *err)
         return 0;
 }
 
-/* As engines do on the host for a container: the folder in which the program starts is made where the image has none. */
+/*
+ * As engines do on the host for a container: the folder in which the program starts is made where the image has none.
+ */
 static void make_workdir(const json_t *config)
 {
         const char *path = json_string_value(json_object_get(json_object_get(config, "process"), "cwd"));

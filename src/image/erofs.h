@@ -15,8 +15,8 @@
 #include "image/store.h"
 
 /*
- * The path (the caller frees it) of the image's file, which is made if it is not there. Needs the right to mount. -ENOENT
- * with a text that says so where mkfs.erofs is not installed.
+ * The path (the caller frees it) of the image's file, which is made if it is not there. Needs the right to mount.
+ * -ENOENT with a text that says so where mkfs.erofs is not installed.
  */
 int store_erofs(struct store *store, const struct image *image, char **path, struct error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Takes a kernel into the store (kernel.h): from /boot, a file, or a Debian package. For onggi-kernel alone, which links
- * libarchive.
+ * Takes a kernel into the store (kernel.h): from /boot, a file, or a Debian package. For onggi-kernel alone, which
+ * links libarchive.
  */
 #pragma once
 
@@ -11,8 +11,7 @@
 #include "kernel/kernel.h"
 
 struct kernel_source {
-        const char *
-                file; /* bzImage, ELF kernel or .deb; NULL: the newest of /boot, those of Debian's cloud flavour first */
+        const char *file;    /* bzImage, ELF or .deb; NULL: the newest of /boot, Debian's cloud flavour first */
         const char *modules; /* its folder of modules; NULL: /lib/modules/<release>, or what the package holds */
         bool make_default;
 };

@@ -3,7 +3,7 @@
  * The kernels that virtual machines of images start with, each unpacked once:
  *
  *   <root>/kernels/<release>/vmlinux       ELF, mapped by onggi-vmm and not unpacked again
- *   <root>/kernels/<release>/initramfs     onggi-init, onggi-runtime and the modules: made anew when those programs change
+ *   <root>/kernels/<release>/initramfs     onggi-init, onggi-runtime, modules; made anew when those programs change
  *   <root>/kernels/<release>/modules/      what the initramfs takes, and modules.dep
  *   <root>/kernels/<release>/kernel.json   what it is, and of which programs the initramfs was made
  *   <root>/kernels/default                 a symbolic link whose text is a release

@@ -14,5 +14,8 @@
  * -EBADMSG where the bytes are no module; -ENOMEM.
  */
 int module_file_needs(const void *bytes, size_t length, char ***needs, char ***wishes, struct error *err);
-/* The length without the signature: checking it takes longer than all else, and the cache holds what root has put there. */
+/*
+ * The length without the signature: checking it takes longer than all else, and the cache holds what root has put
+ * there.
+ */
 size_t module_file_unsigned(const void *bytes, size_t length);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The modules that a guest needs, taken from a kernel's folder (/lib/modules/<release>): unpacked, without signatures, in
- * one folder, with a modules.dep for guest/module_loader.h.
+ * The modules that a guest needs, taken from a kernel's folder (/lib/modules/<release>): unpacked, without signatures,
+ * in one folder, with a modules.dep for guest/module_loader.h.
  *
  * What needs what is read from the modules themselves: packages come without the index that depmod(8) makes.
  */

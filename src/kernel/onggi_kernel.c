@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * onggi-kernel: `onggi kernel import`, in a program of its own, for it links libarchive and reads what strangers packed.
+ * onggi-kernel: `onggi kernel import`, in a program of its own, for it links libarchive and reads what strangers
+ * packed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,8 +41,8 @@ int main(int argc, char **argv)
         int first;
         int r = options_parse(tables, false, argc, argv, &arguments, &first, &err);
         if (r > 0) {
-                printf("%s\n\nTake a kernel for virtual machines: a bzImage, an ELF kernel, a package of Debian's, or the "
-                       "newest in /boot.\n\n",
+                printf("%s\n\nTake a kernel for virtual machines: a bzImage, an ELF kernel, a package of Debian's, or "
+                       "the newest in /boot.\n\n",
                        usage);
                 options_help(tables, stdout);
                 return EXIT_SUCCESS;

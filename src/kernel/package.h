@@ -8,6 +8,7 @@
 
 /*
  * Takes the kernel's file and its modules out of the package into the folder `target` (a descriptor): "vmlinuz", and
- * "modules/…" as below /lib/modules/<release>. Nothing else of it is written, and nothing outside of the folder. -EBADMSG.
+ * "modules/…" as below /lib/modules/<release>. Nothing else of it is written, and nothing outside of the folder.
+ * -EBADMSG.
  */
 int package_extract(const char *path, int target, struct error *err);

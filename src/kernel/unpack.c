@@ -11,7 +11,7 @@
 
 #define BLOCK            65536
 #define KERNEL_BYTES_MAX ((size_t)256 << 20)
-#define SIZE_AT_END      4 /* the payload ends with the size of what is unpacked, Linux scripts/Makefile.lib, size_append */
+#define SIZE_AT_END      4 /* of what is unpacked: Linux scripts/Makefile.lib, size_append */
 
 DEFINE_CLEANUP(archive, struct archive, archive_read_free)
 
