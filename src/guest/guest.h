@@ -18,6 +18,7 @@ struct agent_server;
 
 struct guest {
         struct event_loop loop;
+        struct event_source children; /* a signalfd of SIGCHLD */
         struct main_program program;
         struct agent_server *agent;
         struct agent_state state;

@@ -141,39 +141,35 @@ int guest_start(struct guest *guest, struct error *err)
         return r;
 }
 
+/* The signals are taken before the children: one that ends in between is told by a new signal. */
 static void children_ready(void *owner, uint32_t events)
 {
         struct guest *guest = owner;
+        struct signalfd_siginfo taken;
         int status;
         pid_t pid;
         (void)events;
+        while (read(guest->children.fd, &taken, sizeof(taken)) > 0)
+                ;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
                 main_program_child(&guest->program, pid, status);
 }
 
-static int watch_children(struct guest *guest, struct event_source *source, struct error *err)
+static int watch_children(struct guest *guest, struct error *err)
 {
         sigset_t child;
         sigemptyset(&child);
         sigaddset(&child, SIGCHLD);
-        *source = (struct event_source){ signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), children_ready, guest };
-        int r = source->fd < 0 ? -errno : event_loop_add(&guest->loop, source, EPOLLIN);
+        guest->children =
+                (struct event_source){ signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), children_ready, guest };
+        int r = guest->children.fd < 0 ? -errno : event_loop_add(&guest->loop, &guest->children, EPOLLIN);
         return r < 0 ? error_code(err, r, "cannot wait for children") : 0;
-}
-
-/* A signalfd stays readable until it is read, and one read is enough for any number of children. */
-static void take_signals(const struct event_source *source)
-{
-        struct signalfd_siginfo taken;
-        while (read(source->fd, &taken, sizeof(taken)) > 0)
-                ;
 }
 
 static int live(struct guest *guest, struct error *err)
 {
         _cleanup_(machine_config) struct machine_config *config = NULL;
         struct module_loader modules;
-        struct event_source children;
         int r = guest_root_begin(err);
         if (!r)
                 r = read_machine_config(&config, err);
@@ -191,17 +187,15 @@ static int live(struct guest *guest, struct error *err)
         if (!r)
                 r = main_program_create(config, &guest->program, err);
         if (!r)
-                r = watch_children(guest, &children, err);
+                r = watch_children(guest, err);
         if (r < 0)
                 return r;
         tell(guest, AGENT_CREATED, NULL);
         if (config->start)
                 r = guest_start(guest, err);
         children_ready(guest, 0); /* those that ended before they were watched */
-        while (!r && !guest->shut_down && !main_program_over(&guest->program)) {
+        while (!r && !guest->shut_down && !main_program_over(&guest->program))
                 event_loop_turn(&guest->loop);
-                take_signals(&children);
-        }
         return r;
 }
 
