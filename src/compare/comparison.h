@@ -12,7 +12,7 @@
 #include "instance/vessel.h"
 
 #define COMPARE_FOLDER "/.onggi-compare" /* where onggi-load's folder is mounted in an instance */
-#define COMPARE_LOAD   COMPARE_FOLDER "/onggi-load"
+#define COMPARE_LOAD   "/.onggi-compare/onggi-load"
 
 struct contestant {
         char *name; /* "container", "vm (kvm)" */

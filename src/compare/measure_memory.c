@@ -148,6 +148,7 @@ int measure_instances(struct comparison *comparison, struct contestant *contesta
         uint64_t one = memory.own + memory.guest;
         if (!one)
                 return error_set(err, -ENODATA, "this kernel does not tell what memory a process takes");
-        cell_set(cell, (double)(available / one), "instances", "%llu", (unsigned long long)(available / one));
+        uint64_t count = available / one;
+        cell_set(cell, (double)count, "instances", "%llu", (unsigned long long)count);
         return 0;
 }

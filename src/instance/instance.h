@@ -26,12 +26,12 @@
 
 /* Where everything is, and who we are; made once by main() and passed down. */
 struct host {
-        char *root;    /* durable state */
-        char *state;   /* until reboot */
-        char *libexec; /* folder of onggi-monitor and onggi-image */
+        char *root;      /* durable state */
+        char *state;     /* until reboot */
+        char *libexec;   /* folder of onggi-monitor and onggi-image */
         char **programs; /* folders in which the other programs are */
-        char *runtime; /* path of onggi-runtime */
-        bool rootless; /* an ordinary user: inside a user namespace of its own */
+        char *runtime;   /* path of onggi-runtime */
+        bool rootless;   /* an ordinary user: inside a user namespace of its own */
 };
 
 /*

@@ -61,8 +61,8 @@ struct monitor {
         /* what it is to do: monitor.json; strings borrow from `settings` */
         json_t *settings;
         const char *id, *name, *image, *runtime, *containers, *root, *state, *finish, *cgroup;
-        const char *guardian; /* vessel.h; NULL: the first process is the program */
-        const char *engine;   /* NULL: the processor itself */
+        const char *guardian;                                /* vessel.h; NULL: the first process is the program */
+        const char *engine;                                  /* NULL: the processor itself */
         bool tty, interactive, rootless, keeps_log, removes; /* removes: nobody asks how it ended, --rm */
         int stop_signal;
         int64_t stop_timeout; /* ms */
