@@ -98,7 +98,7 @@ def test_a_maker_that_is_missing_is_named(store, folder):
     load(store, folder, "one:test", layer(file("a")))
     for words, reason in ((("erofs", "one:test"), "mkfs.erofs is not installed"),
                           (("disk", str(store.root), str(16 * MIB), str(folder / "disk")), "mkfs.ext4 is not installed")):
-        done = subprocess.run([store.driver.path, *store.driver.shared, *words], env={"PATH": "/nowhere"}, capture_output=True,
+        done = subprocess.run([store.driver.path, *store.driver.shared, *words], env={**os.environ, "PATH": "/nowhere"}, capture_output=True,
                               text=True, check=False)
         assert done.returncode == 1 and reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (folder / "disk").exists()
