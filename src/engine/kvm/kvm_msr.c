@@ -18,8 +18,6 @@
 enum {
         MSR_APIC_BASE = 0x1b,
         MSR_TSC_DEADLINE = 0x6e0,
-        MSR_MTRR_FIRST = 0x200, /* eight pairs of base and mask */
-        MSR_MTRR_LAST = 0x20f,
         MSR_MISC_ENABLE = 0x1a0,
         MSR_SPEC_CTRL = 0x48,
         MSR_PAT = 0x277,
@@ -211,6 +209,23 @@ int kvm_set_late_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct e
                         return r;
         }
         return 0;
+}
+
+/*
+ * All memory write-back, and string instructions fast: kernels that no firmware ran before find it so. Linux leaves page
+ * attributes (PAT) alone where memory types are off.
+ */
+void kvm_set_first_msrs(struct vcpu *vcpu)
+{
+        enum { MTRR_ENABLE = 1 << 11, MTRR_WRITE_BACK = 6, MISC_FAST_STRINGS = 1 << 0 };
+        struct msr_list misc = { .count = 1, .entries = { { .index = MSR_MISC_ENABLE } } };
+        struct msr_list types = { .count = 1,
+                                  .entries = { { .index = MSR_MTRR_DEFAULT, .data = MTRR_ENABLE | MTRR_WRITE_BACK } } };
+        ioctl(vcpu->fd, KVM_SET_MSRS, &types);
+        if (ioctl(vcpu->fd, KVM_GET_MSRS, &misc) == 1) {
+                misc.entries[0].data |= MISC_FAST_STRINGS;
+                ioctl(vcpu->fd, KVM_SET_MSRS, &misc);
+        }
 }
 
 /* ---- Reading ---- */

@@ -59,6 +59,8 @@ int kvm_set_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct error 
 int kvm_get_msrs(struct vcpu *vcpu, struct cpu_state *state, struct error *err);
 /* Those that must follow the local APIC and the time-stamp counter. */
 int kvm_set_late_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct error *err);
+/* As firmware leaves them; where KVM refuses, they stay as they are. */
+void kvm_set_first_msrs(struct vcpu *vcpu);
 
 int kvm_get_chips(struct engine *engine, struct chip_state *chips, struct error *err);
 int kvm_set_chips(struct engine *engine, const struct chip_state *chips, struct error *err);

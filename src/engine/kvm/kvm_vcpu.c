@@ -38,6 +38,7 @@ int kvm_vcpu_open(struct engine *engine, unsigned number, struct vcpu **result, 
         int r = kvm_set_cpuid(vcpu, err);
         if (r < 0)
                 return r;
+        kvm_set_first_msrs(vcpu);
         *result = TAKE_PTR(vcpu);
         return 0;
 }
