@@ -291,8 +291,6 @@ void pit_init(struct pit *pit, const struct pit_owner *owner)
                 control(pit, (uint8_t)(i << 6 | BYTE_BOTH << 4 | 3 << 1));
                 pit->channels[i].state.gate = i != SPEAKER;
         }
-        /* Channel 0 ticks at 18.2 Hz from the beginning, as firmware leaves it. */
-        load(pit, &pit->channels[0], 0);
 }
 
 void pit_get(const struct pit *pit, struct pit_state *state)

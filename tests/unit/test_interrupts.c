@@ -135,6 +135,9 @@ static void test_the_timers_line_is_the_second_of_the_io_apic(void **state)
         set_up(&board);
         enable_all(&board);
         io_apic_entry(&board, 2, 0x30);
+        assert_true(interrupts_deadline(&board.interrupts, 0) == UINT64_MAX); /* nobody has given it a count */
+        pit_operations.write(&board.interrupts.pit, 3, 1, 0x14);
+        pit_operations.write(&board.interrupts.pit, 0, 1, 100);
         board.now = interrupts_deadline(&board.interrupts, 0);
         interrupts_run(&board.interrupts, 0);
         assert_int_equal(interrupts_take(&board.interrupts, 0), 0x30);
