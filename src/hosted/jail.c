@@ -93,6 +93,7 @@ static const int calls_of_main[] = {
 static const uint32_t ioctls_of_machines[] = {
         KVM_RUN,       KVM_IRQ_LINE,      KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,
         KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,    TUNSETQUEUE,
+        KVM_INTERRUPT, KVM_NMI,
 };
 
 /* Snapshots and resets: all that a machine has, read and set. */

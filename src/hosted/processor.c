@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "hosted/own_interrupts.h"
 #include "hosted/restart.h"
 #include "hosted/thread.h"
 #include "hosted/vmm_private.h"
@@ -29,6 +30,8 @@ static void act(struct processor *processor, struct engine_exit *exit)
 {
         struct vmm *vmm = processor->vmm;
         processor->exits[exit->kind]++;
+        if (vmm->own && own_interrupts_exit(vmm->own, processor->number, exit))
+                return;
         switch (exit->kind) {
         case ENGINE_EXIT_PORT:
                 machine_port(&vmm->machine, (uint16_t)exit->address, exit->size, exit->write, exit->data, exit->count);
@@ -82,14 +85,26 @@ static bool answer(struct processor *processor, struct engine_exit *exit)
         return runs;
 }
 
+/* Where the engine has interrupt controllers, there is nothing to do before it runs. */
+static void prepare(struct processor *processor)
+{
+        struct vmm *vmm = processor->vmm;
+        if (!vmm->own)
+                return;
+        pthread_mutex_lock(&vmm->lock);
+        own_interrupts_enter(vmm->own, processor->number);
+        pthread_mutex_unlock(&vmm->lock);
+}
+
 static void *run(void *context)
 {
         struct processor *processor = context;
         struct engine_exit exit;
         vmm_confine_thread(processor->vmm, JAIL_PROCESSOR);
-        do
+        do {
+                prepare(processor);
                 processor->vmm->operations->run(processor->vcpu, &exit);
-        while (answer(processor, &exit));
+        } while (answer(processor, &exit));
         return NULL;
 }
 
@@ -124,6 +139,8 @@ int processors_start(struct vmm *vmm, struct error *err)
 
 static void kick_all(struct vmm *vmm)
 {
+        if (vmm->own)
+                own_interrupts_wake_all(vmm->own);
         for (unsigned i = 0; i < vmm->processor_count; i++) {
                 struct processor *processor = &vmm->processors[i];
                 if (!processor->started)
