@@ -9,6 +9,9 @@
 
 int machine_records_save(struct vmm *vmm, struct state_writer *writer, struct error *err)
 {
+        if (vmm->own)
+                return error_set(err, -ENOTSUP,
+                                 "a machine whose engine brings no interrupt controllers cannot be saved");
         for (unsigned i = 0; i < vmm->processor_count; i++) {
                 struct cpu_state state;
                 int r = vmm->operations->get_state(vmm->processors[i].vcpu, &state, err);

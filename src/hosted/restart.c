@@ -88,6 +88,11 @@ int restart_open(struct vmm *vmm, struct restart **result, struct error *err)
 
 /* ---- Again ---- */
 
+uint64_t restart_count(const struct restart *restart)
+{
+        return restart->count;
+}
+
 void restart_ask(struct vmm *vmm)
 {
         if (vmm->end != MACHINE_RUNS || vmm->reset_asked)

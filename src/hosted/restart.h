@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 struct vmm;
@@ -16,6 +18,9 @@ struct restart;
 /* Takes the snapshot; the processors are open and have not run. */
 int restart_open(struct vmm *vmm, struct restart **restart, struct error *err);
 void restart_close(struct restart *restart);
+
+/* Resets so far. */
+uint64_t restart_count(const struct restart *restart);
 
 /* Asks for a reset of the machine: it ends, or the main loop begins it anew. The lock is held; any thread. */
 void restart_ask(struct vmm *vmm);

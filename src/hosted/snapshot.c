@@ -142,6 +142,10 @@ int snapshot_save(struct vmm *vmm, int state, int memory, enum snapshot_kind kin
                 return error_set(err, -EBUSY,
                                  "a machine with a shared folder cannot be saved: what its guest has open "
                                  "there is the host's");
+        if (vmm->settings->firmware || vmm->settings->iso)
+                return error_set(err, -EBUSY,
+                                 "a machine that started by firmware cannot be saved: its flash and CD drive "
+                                 "keep no state");
         bool rested = vmm->paused;
         processors_pause(vmm);
         pthread_mutex_lock(&vmm->lock);

@@ -6,6 +6,7 @@
 
 #include "hosted/disk.h"
 #include "hosted/memory_return.h"
+#include "hosted/restart.h"
 #include "hosted/tap.h"
 #include "hosted/vmm_private.h"
 
@@ -53,6 +54,8 @@ void statistics_fill(const struct vmm *vmm, json_t *object)
         fill_bus(devices, &vmm->machine.mmio);
         json_object_set_new(object, "exits", exits);
         json_object_set_new(object, "devices", devices);
+        if (vmm->restart)
+                json_object_set_new(object, "resets", json_integer((json_int_t)restart_count(vmm->restart)));
         json_object_set_new(object, "returned", json_integer((json_int_t)memory_return_bytes(vmm->memory)));
 }
 

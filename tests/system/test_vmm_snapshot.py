@@ -157,6 +157,7 @@ def test_a_snapshot_that_is_damaged_is_refused_in_one_line(machine, tmp_path):
     assert "saved with entropy as device 1, where the options now make a disk" in refused(
         ["--restore", saved, "--disk", tmp_path / "disk"])
     assert "leave out" in refused(["--restore", saved, "--memory", "64m"])
+    assert "leave out" in refused(["--restore", saved, "--on-reset", "restart"])
     assert "cannot open the snapshot" in refused(["--restore", tmp_path / "nowhere"])
     (saved / "state").unlink()
     os.mkfifo(saved / "state")
@@ -170,6 +171,7 @@ def test_a_reset_begins_the_machine_anew_in_the_same_process(machine):
         assert [one.say(b"."), one.say(b".")] == [b"A", b"B"]
         assert one.control()("reset") == {"ok": True}
     assert one.process.stdout.read(1) == b"x"
+    assert one.control()("statistics")["resets"] == 3
 
 
 @pytest.mark.parametrize("code", [RESET, TRIPLE])
