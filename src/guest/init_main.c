@@ -183,7 +183,6 @@ static int live(struct guest *guest, struct error *err)
                 return r;
         tell(guest, AGENT_BOOTED, NULL);
         r = make_ready(config, &modules, err);
-        module_loader_close(&modules, MODULES);
         if (!r)
                 r = main_program_create(config, &guest->program, err);
         if (!r)
@@ -193,6 +192,9 @@ static int live(struct guest *guest, struct error *err)
         tell(guest, AGENT_CREATED, NULL);
         if (config->start)
                 r = guest_start(guest, err);
+        /* From now on memory that is free goes back to the host; no start waits for that, nor fails for lack of it. */
+        module_loader_load(&modules, "virtio_balloon", NULL);
+        module_loader_close(&modules, MODULES);
         children_ready(guest, 0); /* those that ended before they were watched */
         while (!r && !guest->shut_down && !main_program_over(&guest->program))
                 event_loop_turn(&guest->loop);
