@@ -139,7 +139,8 @@ void restart_serve(struct vmm *vmm)
         processors_pause(vmm);
         pthread_mutex_lock(&vmm->lock);
         vmm->reset_asked = false;
-        vmm->watching = false; /* memory is another one now */
+        if (vmm->watching) /* memory is another one now */
+                snapshot_watch_stop(vmm);
         bool endless = lives_too_short(vmm->restart);
         int r = endless || vmm->end != MACHINE_RUNS ? 0 : go_back(vmm, &err);
         if (endless || r < 0) {

@@ -132,6 +132,8 @@ static int save_whole(struct vmm *vmm, int state, int memory, bool watch, struct
                 r = snapshot_watch_collect(vmm, before, err);
         if (!r)
                 r = save(vmm, state, memory, NULL, err);
+        if (!watch && vmm->watching)
+                snapshot_watch_stop(vmm);
         vmm->watching = watch && !r;
         return r;
 }

@@ -123,6 +123,13 @@ int snapshot_watch_collect(struct vmm *vmm, uint64_t *pages, struct error *err)
         return vmm->operations->collect_changes(vmm->engine, &changes, err);
 }
 
+void snapshot_watch_stop(struct vmm *vmm)
+{
+        if (vmm->operations->watch_changes)
+                (void)vmm->operations->watch_changes(vmm->engine, false, NULL);
+        vmm->watching = false;
+}
+
 void snapshot_watch_end(struct vmm *vmm)
 {
         for (unsigned i = 0; i < vmm->machine.memory.count; i++) {

@@ -29,4 +29,7 @@ int snapshot_memory_write(const struct guest_memory *memory, int fd, const struc
 int snapshot_watch_start(struct vmm *vmm, struct error *err);
 /* The pages that changed since the start, or the last call: added to `pages`. */
 int snapshot_watch_collect(struct vmm *vmm, uint64_t *pages, struct error *err);
+/* Nobody asks any more: the guest runs as fast as before. */
+void snapshot_watch_stop(struct vmm *vmm);
+/* At the end of the machine. */
 void snapshot_watch_end(struct vmm *vmm);
