@@ -58,7 +58,7 @@ QUEUES_SCRIPT = """
 ip addr add 10.9.0.2/24 dev eth0
 ip link set eth0 up
 ls /sys/class/net/eth0/queues | tr '\\n' ' '
-for i in 1 2 3; do wget -q -T 20 -O /tmp/data http://10.9.0.1/data && sha256sum </tmp/data; done
+for i in 1 2 3; do wget -q -O /tmp/data http://10.9.0.1/data && sha256sum </tmp/data; done
 """
 
 NETWORK_HOST = """
@@ -80,7 +80,7 @@ chmod +x /lease
 ip link set eth0 up
 udhcpc -n -q -t 5 -s /lease -i eth0 >/dev/null 2>&1
 echo "leased $(ip -4 addr show eth0 | grep -c inet) mtu $(cat /sys/class/net/eth0/mtu)"
-wget -q -T 20 -O /tmp/data http://10.9.9.2/data && sha256sum </tmp/data
+wget -q -O /tmp/data http://10.9.9.2/data && sha256sum </tmp/data
 (echo hello from the guest | nc -l -p 8000) &
 sleep 1; wait; dmesg | grep -i segfault
 sleep 4; cat /sys/class/net/eth0/carrier
