@@ -96,6 +96,8 @@ static void group_commands(struct text *out, const struct command_name *table, c
         text_append(out, ".SH COMMANDS\n");
         for (const struct command_name *entry = group->command->group; entry->names; entry++) {
                 const struct command *command = entry->command;
+                if (!command->summary)
+                        continue;
                 const struct command_name *known = known_as(table, command);
                 _cleanup_free_ char *name = text_format("%.*s %.*s", command_name_length(group), group->names,
                                                         command_name_length(entry), entry->names);
