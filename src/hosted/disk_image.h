@@ -18,7 +18,8 @@
 struct qcow2;
 
 enum disk_format {
-        DISK_FORMAT_PROBED, /* qcow2 where the file begins as one, otherwise raw; a guest then cannot write that beginning */
+        /* qcow2 where the file begins as one, otherwise raw; a guest then cannot write that beginning. */
+        DISK_FORMAT_PROBED,
         DISK_FORMAT_RAW,
         DISK_FORMAT_QCOW2,
 };

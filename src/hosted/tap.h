@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A network card of the guest, on a tap device of the host (Linux Documentation/networking/tuntap.rst) or on passt, which
- * needs no privilege.
+ * A network card of the guest, on a tap device of the host (Linux Documentation/networking/tuntap.rst) or on passt,
+ * which needs no privilege.
  *
  * The tap is made where it does not exist (and goes with the process then); whoever called us puts it on a bridge.
  * Offloads that the guest takes are the tap's: a segment of 64 KiB crosses in one piece. Served by the main loop.
