@@ -3,12 +3,13 @@
  * Which features a virtual CPU has: the option --cpu, the same for every engine.
  *
  *   host                     all that the engine can give
- *   baseline                 x86-64-v2 (System V ABI, AMD64 supplement, table 3.1): what every host of the last ten years has
+ *   baseline                 x86-64-v2 (System V ABI, AMD64 supplement, table 3.1): what hosts of the last ten years have
  *   NAME,NAME,…              what every 64-bit kernel needs, and the features named
  *   …,+NAME,-NAME            any of them with features added and taken away
  *
  * Names are those of Linux's /proc/cpuinfo. Nested virtualization (svm, vmx) is off unless it is added by name, because
- * its state is part of no saved machine. A model only takes away: what the engine cannot give is refused where it is named.
+ * its state is part of no saved machine. A model only takes away: what the engine cannot give is refused where it is
+ * named.
  */
 #pragma once
 

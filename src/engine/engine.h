@@ -103,9 +103,9 @@ struct engine_operations {
         int (*set_chips)(struct engine *engine, const struct chip_state *chips, struct error *err);
 
         /*
-         * Watches which pages the guest writes, from now on, or no longer. collect_changes() adds those since the last call
-         * (or the start) to *changes and forgets them; CPUs may be running. What the machine's devices write is not among
-         * them: guest_memory_region.dirty is. NULL in engines that cannot.
+         * Watches which pages the guest writes, from now on, or no longer. collect_changes() adds those since the last
+         * call (or the start) to *changes and forgets them; CPUs may be running. What the machine's devices write is
+         * not among them: guest_memory_region.dirty is. NULL in engines that cannot.
          */
         int (*watch_changes)(struct engine *engine, bool on, struct error *err);
         int (*collect_changes)(struct engine *engine, struct engine_changes *changes, struct error *err);
@@ -113,9 +113,9 @@ struct engine_operations {
         int (*vcpu_open)(struct engine *engine, unsigned number, struct vcpu **vcpu, struct error *err);
         void (*vcpu_close)(struct vcpu *vcpu);
         /*
-         * The vcpu is out of run(), its last exit's instruction finished: it came back with ENGINE_EXIT_KICKED. CPU 0 comes
-         * first, to which the others' time-stamp counters are kept in step. get_state() reads all that the CPU has;
-         * set_state() sets the MSRs that are named and leaves the others.
+         * The vcpu is out of run(), its last exit's instruction finished: it came back with ENGINE_EXIT_KICKED. CPU 0
+         * comes first, to which the others' time-stamp counters are kept in step. get_state() reads all that the CPU
+         * has; set_state() sets the MSRs that are named and leaves the others.
          */
         int (*set_state)(struct vcpu *vcpu, const struct cpu_state *state, struct error *err);
         int (*get_state)(struct vcpu *vcpu, struct cpu_state *state, struct error *err);

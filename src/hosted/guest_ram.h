@@ -18,13 +18,13 @@
  */
 int guest_ram_map(struct guest_memory *memory, uint64_t size, bool shared, struct error *err);
 /*
- * The same with the contents of a file, from its beginning, region by region. Private: nothing goes back to the file, and its
- * pages are read when they are touched. The file must stay as it is.
+ * The same with the contents of a file, from its beginning, region by region. Private: nothing goes back to the file,
+ * and its pages are read when they are touched. The file must stay as it is.
  */
 int guest_ram_map_file(struct guest_memory *memory, uint64_t size, int fd, struct error *err);
 /*
- * Makes RAM that is mapped, whatever from, what the file has from its beginning. The engine knows the addresses, and follows what
- * is mapped there. `shared`: the mappings stay, and the file is copied into them. 0 or a negative errno.
+ * Makes RAM that is mapped, whatever from, what the file has from its beginning. The engine knows the addresses, and
+ * follows what is mapped there. `shared`: the mappings stay, and the file is copied into them. 0 or a negative errno.
  */
 int guest_ram_return(struct guest_memory *memory, int fd, bool shared);
 void guest_ram_unmap(struct guest_memory *memory);

@@ -28,8 +28,8 @@
 #define PATIENCE_MS 10000
 
 /*
- * Waits until devices have answered all that they took off their queues. The lock is held, and given up meanwhile. Disks'
- * threads tell nobody when they are done, and need not for this: it is a millisecond, and seldom.
+ * Waits until devices have answered all that they took off their queues. The lock is held, and given up meanwhile.
+ * Disks' threads tell nobody when they are done, and need not for this: it is a millisecond, and seldom.
  */
 static int wait_for_devices(struct vmm *vmm, struct error *err)
 {

@@ -7,8 +7,8 @@
  * followed, in their order.
  *
  * Restored, memory is the file's, mapped privately: a page is read when it is touched, and all machines that came from
- * one file share what they have not written. So the file must stay as it is while a machine runs that came from it. What
- * is behind devices (files, taps, sockets) is said anew and only has to be of the same kind.
+ * one file share what they have not written. So the file must stay as it is while a machine runs that came from it.
+ * What is behind devices (files, taps, sockets) is said anew and only has to be of the same kind.
  */
 #pragma once
 

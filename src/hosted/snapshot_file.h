@@ -4,16 +4,16 @@
  *
  *   state   a header of 64 bytes, and records as machine/state.h has them: "settings", "cpu" for each CPU, "chips",
  *           "machine" and its devices; where only changes were saved, "changed", a bit for each page, at the end
- *   memory  RAM as it is in the guest, regions one behind the other, holes where it is zero (or unchanged), so that it can
- *           be mapped; and a page that says which state it belongs to
+ *   memory  RAM as it is in the guest, regions one behind the other, holes where it is zero (or unchanged), so that it
+ *           can be mapped; and a page that says which state it belongs to
  *
- *   header  "onggi-vm", u32 version, u32 flags (1: changes alone), 16 bytes of identity, 16 bytes of the identity of what
- *           the changes are against, u64 length of the records, u64 checksum of them
+ *   header  "onggi-vm", u32 version, u32 flags (1: changes alone), 16 bytes of identity, 16 bytes of the identity of
+ *           what the changes are against, u64 length of the records, u64 checksum of them
  *   page    "onggimem", u32 version, u32 0, the identity, u64 bytes of RAM
  *
- * Numbers are little-endian. The checksum (FNV-1a, 64 bits) finds damage, not malice: nothing that is read is trusted. The
- * state is written last, so one that is whole has its memory. Of the memory no byte is read to check it: who saved it
- * could have put anything into it anyway, and what is in it can hurt the guest alone.
+ * Numbers are little-endian. The checksum (FNV-1a, 64 bits) finds damage, not malice: nothing that is read is trusted.
+ * The state is written last, so one that is whole has its memory. Of the memory no byte is read to check it: who saved
+ * it could have put anything into it anyway, and what is in it can hurt the guest alone.
  */
 #pragma once
 
@@ -52,8 +52,8 @@ void snapshot_settings_save(const struct snapshot_settings *settings, struct sta
 void snapshot_trailer_save(const struct snapshot_header *header, uint64_t memory, uint8_t bytes[SNAPSHOT_TRAILER]);
 
 /*
- * Reads the whole of a state file: header and settings, and leaves *reader at the record that follows. `name` is the file's, for
- * errors. -EINVAL, -ENOTSUP.
+ * Reads the whole of a state file: header and settings, and leaves *reader at the record that follows. `name` is the
+ * file's, for errors. -EINVAL, -ENOTSUP.
  */
 int snapshot_parse(const char *name, const uint8_t *bytes, size_t length, struct snapshot_header *header,
                    struct snapshot_settings *settings, struct state_reader *reader, struct error *err);

@@ -19,8 +19,8 @@ struct vmm;
 size_t snapshot_bitmap_size(uint64_t memory);
 
 /*
- * Writes all that is not zero, or those pages whose bits are set in `pages` (not NULL); then the page that says whose it is. The
- * file is cut to its length first.
+ * Writes all that is not zero, or those pages whose bits are set in `pages` (not NULL); then the page that says whose
+ * it is. The file is cut to its length first.
  */
 int snapshot_memory_write(const struct guest_memory *memory, int fd, const struct snapshot_header *header,
                           const uint64_t *pages, struct error *err);

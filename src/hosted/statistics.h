@@ -8,5 +8,8 @@ struct vmm;
 
 /* For people, on standard error. */
 void statistics_print(const struct vmm *vmm);
-/* For programs: "exits", "devices", "resets" (where a reset ends nothing) and "returned" into an object. The machine's lock is held. */
+/*
+ * For programs: "exits", "devices", "resets" (where a reset ends nothing) and "returned" into an object. The machine's
+ * lock is held.
+ */
 void statistics_fill(const struct vmm *vmm, json_t *object);

@@ -133,8 +133,8 @@ void cpu_reset_floating_point(struct cpu_state *state);
 
 void cpu_state_save(const struct cpu_state *state, struct state_writer *writer);
 /*
- * 0, or -EINVAL or -ENOTSUP as state_open(); *state is whole or untouched. Counts and numbers are within their ranges; what
- * the registers hold is the engine's to judge.
+ * 0, or -EINVAL or -ENOTSUP as state_open(); *state is whole or untouched. Counts and numbers are within their ranges;
+ * what the registers hold is the engine's to judge.
  */
 int cpu_state_restore(struct cpu_state *state, struct state_reader *reader);
 /* Value of an MSR in *state, or NULL. */

@@ -3,8 +3,8 @@
  * A machine's devices as saved state: the record "machine" with what there is, then a record or more of each device.
  *
  * Memory, processors and an engine's own chips are not among them. No back end is: which file is behind a disk is said
- * anew where the machine is restored; that it is a disk must agree. All processors are out of the guest, and nothing is in
- * flight. Freestanding.
+ * anew where the machine is restored; that it is a disk must agree. All processors are out of the guest, and nothing is
+ * in flight. Freestanding.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct machine_misfit {
 };
 
 /*
- * Puts the devices of a machine that was just made, or reset, into that state; what the driver had asked of queues is taken up
- * again. -EINVAL or -ENOTSUP with *misfit: the machine is then in no state to run.
+ * Puts the devices of a machine that was just made, or reset, into that state; what the driver had asked of queues is
+ * taken up again. -EINVAL or -ENOTSUP with *misfit: the machine is then in no state to run.
  */
 int machine_restore(struct machine *machine, struct state_reader *reader, struct machine_misfit *misfit);
 

@@ -2,9 +2,9 @@
 /*
  * How virtual CPUs hang together: sockets of cores of threads, and the numbers of their local APICs.
  *
- * An APIC's number has a field of whole bits each for thread, core and socket, so numbers are not dense where a count is
- * no power of two: Intel SDM vol. 3A, section 9.9.1; AMD APM vol. 3, section E.5.1. Engines (CPUID) and tables (MADT)
- * both follow it. Freestanding.
+ * An APIC's number has a field of whole bits each for thread, core and socket, so numbers are not dense where a count
+ * is no power of two: Intel SDM vol. 3A, section 9.9.1; AMD APM vol. 3, section E.5.1. Engines (CPUID) and tables
+ * (MADT) both follow it. Freestanding.
  */
 #pragma once
 

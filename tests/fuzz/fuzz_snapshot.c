@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The state file of a snapshot that a stranger wrote, as far as no engine is needed: header, settings, processors, chips, and the
- * devices that every machine has. The checksum is made right first, or nothing would be behind it.
+ * The state file of a snapshot that a stranger wrote, as far as no engine is needed: header, settings, processors,
+ * chips, and the devices that every machine has. The checksum is made right first, or nothing would be behind it.
  */
 #include <string.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The KVM engine without KVM's interrupt controllers, and what it saves of a CPU. Without a usable /dev/kvm it says so. */
+/*
+ * The KVM engine without KVM's interrupt controllers, and what it saves of a CPU. Without a usable /dev/kvm it says so.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,9 +2,9 @@
 /*
  * Which pages the guest wrote: api.rst, KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
  *
- * The log and not the ring (KVM_CAP_DIRTY_LOG_RING): the ring must be made before the CPUs of every machine, saved or not,
- * costs each of them 64 KiB and an exit whenever it is full, and what it is better at (few changes in very much memory) one
- * bitmap of 32 KiB a GiB does well enough.
+ * The log and not the ring (KVM_CAP_DIRTY_LOG_RING): the ring must be made before the CPUs of every machine, saved or
+ * not, costs each of them 64 KiB and an exit whenever it is full, and what it is better at (few changes in very much
+ * memory) one bitmap of 32 KiB a GiB does well enough.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,8 +26,8 @@ static void choose_features(struct engine *engine)
         struct kvm_enable_cap manual = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
                                          .args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE } };
         /*
-         * Not KVM_DIRTY_LOG_INITIALLY_SET, which spares the write protection at the start by calling every page changed: a first
-         * difference would be the whole memory.
+         * Not KVM_DIRTY_LOG_INITIALLY_SET, which spares the write protection at the start by calling every page
+         * changed: a first difference would be the whole memory.
          */
         if (there > 0 && ioctl(engine->vm, KVM_ENABLE_CAP, &manual) >= 0)
                 engine->log_features = manual.args[0];

@@ -152,8 +152,8 @@ static int set_tsc(struct vcpu *vcpu, const struct cpu_state *state, struct erro
 /* ---- Setting ---- */
 
 /*
- * KVM refuses to write some registers that it lets be read, whatever the value. That is no loss where the register holds
- * the value already.
+ * KVM refuses to write some registers that it lets be read, whatever the value. That is no loss where the register
+ * holds the value already.
  */
 static bool has_value(struct vcpu *vcpu, const struct cpu_msr *msr)
 {
@@ -212,8 +212,8 @@ int kvm_set_late_msrs(struct vcpu *vcpu, const struct cpu_state *state, struct e
 }
 
 /*
- * All memory write-back, and string instructions fast: kernels that no firmware ran before find it so. Linux leaves page
- * attributes (PAT) alone where memory types are off.
+ * All memory write-back, and string instructions fast: kernels that no firmware ran before find it so. Linux leaves
+ * page attributes (PAT) alone where memory types are off.
  */
 void kvm_set_first_msrs(struct vcpu *vcpu)
 {

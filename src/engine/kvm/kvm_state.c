@@ -181,8 +181,8 @@ int kvm_set_state(struct vcpu *vcpu, const struct cpu_state *state, struct error
 {
         static int (*const steps[])(struct vcpu *, const struct cpu_state *, struct error *) = {
                 /*
-                 * The APIC after its base, which is a system register; the deadline of its timer after it and the counter
-                 * that it counts against; events last: setting registers clears them (api.rst, KVM_SET_REGS).
+                 * The APIC after its base, which is a system register; the deadline of its timer after it and the
+                 * counter that it counts against; events last: setting registers clears them (api.rst, KVM_SET_REGS).
                  */
                 set_activity, set_registers, set_floating_point, set_debug,
                 kvm_set_msrs, set_apic,      kvm_set_late_msrs,  set_events,

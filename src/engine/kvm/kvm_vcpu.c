@@ -182,8 +182,8 @@ static enum engine_exit_kind (*const exits[])(struct vcpu *, struct engine_exit 
 };
 
 /*
- * Linux 6.8: an access to guest memory that this process cannot give, with the address (api.rst, KVM_EXIT_MEMORY_FAULT).
- * Newer than some headers.
+ * Linux 6.8: an access to guest memory that this process cannot give, with the address (api.rst,
+ * KVM_EXIT_MEMORY_FAULT). Newer than some headers.
  */
 #define EXIT_MEMORY_FAULT 39
 
