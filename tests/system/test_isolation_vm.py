@@ -68,9 +68,9 @@ wget -q -O - http://127.0.0.1:8081/x
 say limits
 onggi update --memory 1g guest; onggi update --cpus 2 guest; onggi network create more; onggi network connect more guest
 onggi update --cpus 0.5 guest
-free_memory() { onggi exec guest sh -c 'free -m' | awk '/^Mem/ { print $2 }'; }
-before=$(free_memory); onggi update --memory 120m guest
-given() { [ $(free_memory) -le $((before - 30)) ]; }
+available() { onggi exec guest sh -c 'free -m' | awk '/^Mem/ { print $7 }'; }
+before=$(available); onggi update --memory 120m guest
+given() { [ $(available) -le $((before - 30)) ]; }
 wait_for given && echo given
 vm -d --name again --network none --restart on-failure:1 onggi/base sh -c 'echo try; exec sleep 1000' >/dev/null &
 say stop
