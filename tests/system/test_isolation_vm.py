@@ -90,7 +90,7 @@ onggi wait again
 onggi inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Error}}' again; onggi ps -a --format '{{.Status}}' --filter name=again
 onggi rm again
 say compare
-onggi compare --runs 1 --format json onggi/base 2>/dev/null
+onggi compare --runs 1 --timeout 200s --format json onggi/base 2>/dev/null
 say remains
 onggi rm -f web; sleep 2
 onggi ps -aq; pidof onggi-vmm onggi-monitor; ip link | grep -c tap; grep -c onggi /proc/mounts; ls /run/onggi/runtime-vm; find /sys/fs/cgroup/onggi -mindepth 1 -maxdepth 1 -type d
