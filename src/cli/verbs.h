@@ -30,9 +30,10 @@ extern const struct command command_instance_prune, command_image_prune, command
         command_system_prune; /* prune.c */
 
 extern const struct command command_compare;
-extern const struct command command_vm_create, command_vm_run, command_vm_start, command_vm_finish; /* vm_create.c */
+extern const struct command command_vm_create, command_vm_run, command_vm_start, command_vm_restore,
+        command_vm_finish; /* vm_create.c */
 extern const struct command command_vm_stop, command_vm_kill, command_vm_remove, command_vm_pause, command_vm_resume,
-        command_vm_power, command_vm_set;                                                                /* vm_life.c */
+        command_vm_power, command_vm_reset, command_vm_set, command_vm_snapshot;                       /* vm_life.c */
 extern const struct command command_vm_list, command_vm_inspect, command_vm_stats, command_vm_console; /* vm_show.c */
 
 extern const struct command command_doctor;

@@ -10,12 +10,13 @@
 #include "base/text.h"
 #include "cli/verbs.h"
 #include "cli/vm.h"
+#include "virtual_machine/snapshot.h"
 
 /* ---- Options ---- */
 
 struct create_options {
-        const char *name, *kernel, *append, *firmware, *cpus, *cpu, *network, *address, *mac, *engine;
-        char **disks, **isos, **initrds, **shares, **ports, **labels;
+        const char *name, *kernel, *append, *firmware, *cpus, *cpu, *network, *address, *mac, *engine, *on_reset;
+        char **disks, **isos, **initrds, **modules, **shares, **ports, **labels;
         uint64_t memory;
         bool detach, remove;
 };
@@ -28,19 +29,22 @@ static const struct option_spec create_option_table[] = {
         { "iso", 0, OPTION_LIST, AT(isos), "FILE", "a CD; may be given more than once" },
         { "kernel", 0, OPTION_STRING, AT(kernel), "FILE", "start this kernel, without firmware" },
         { "initrd", 0, OPTION_LIST, AT(initrds), "FILE", "the kernel's initial RAM disk; several follow one another" },
+        { "module", 0, OPTION_LIST, AT(modules), "FILE[,ARGUMENTS]", "a module of a PVH or multiboot kernel" },
         { "append", 0, OPTION_STRING, AT(append), "TEXT", "the kernel's command line" },
         { "firmware", 0, OPTION_STRING, AT(firmware), "bios|uefi|FILE", "start by firmware" },
         { "cpus", 0, OPTION_STRING, AT(cpus), "NUMBER",
           "virtual CPUs (1); 1.5 are two that get the time of one and a half" },
         { "cpu", 0, OPTION_STRING, AT(cpu), "host|baseline|LIST", "features of the virtual CPUs (host)" },
         { "memory", 'm', OPTION_SIZE, AT(memory), "SIZE", "RAM (256m)" },
-        { "net", 0, OPTION_STRING, AT(network), "NETWORK|none", "the network that its card is on (default)" },
-        { "network", 0, OPTION_STRING, AT(network), "NETWORK|none", NULL },
+        { "net", 0, OPTION_STRING, AT(network), "NETWORK|user|none",
+          "the network that its card is on (default); user: by passt" },
+        { "network", 0, OPTION_STRING, AT(network), "NETWORK|user|none", NULL },
         { "ip", 0, OPTION_STRING, AT(address), "ADDRESS", "its IPv4 address there" },
         { "mac-address", 0, OPTION_STRING, AT(mac), "MAC", "its card's hardware address" },
         { "publish", 'p', OPTION_LIST, AT(ports), "[ADDRESS:][PORT:]PORT[/tcp|/udp]", "publish a port on the host" },
         { "share", 0, OPTION_LIST, AT(shares), "TAG=FOLDER[,ro]",
           "a folder that the guest mounts by its tag (virtiofs)" },
+        { "on-reset", 0, OPTION_STRING, AT(on_reset), "restart|stop", "what the guest's reset does (restart)" },
         { "engine", 0, OPTION_STRING, AT(engine), "auto|kvm",
           "what runs its instructions (the first that can run an ordinary kernel); a named one is used even if it cannot" },
         { "label", 'l', OPTION_LIST, AT(labels), "KEY[=VALUE]", "attach a label" },
@@ -61,19 +65,21 @@ static int read_settings(const struct create_options *options, struct vm_setting
                 const char *given;
                 char **place;
         } texts[] = {
-                { options->name, &settings->name },       { options->kernel, &settings->kernel },
-                { options->append, &settings->append },   { options->firmware, &settings->firmware },
-                { options->cpus, &settings->cpus },       { options->cpu, &settings->cpu },
-                { options->network, &settings->network }, { options->address, &settings->address },
-                { options->mac, &settings->mac },         { options->engine, &settings->engine },
+                { options->name, &settings->name },         { options->kernel, &settings->kernel },
+                { options->append, &settings->append },     { options->firmware, &settings->firmware },
+                { options->cpus, &settings->cpus },         { options->cpu, &settings->cpu },
+                { options->network, &settings->network },   { options->address, &settings->address },
+                { options->on_reset, &settings->on_reset }, { options->mac, &settings->mac },
+                { options->engine, &settings->engine },
         };
         const struct {
                 char **given;
                 char ***place;
         } lists[] = {
-                { options->disks, &settings->disks },   { options->isos, &settings->isos },
-                { options->shares, &settings->shares }, { options->initrds, &settings->initrds },
-                { options->ports, &settings->ports },   { options->labels, &settings->labels },
+                { options->modules, &settings->modules }, { options->disks, &settings->disks },
+                { options->isos, &settings->isos },       { options->shares, &settings->shares },
+                { options->initrds, &settings->initrds }, { options->ports, &settings->ports },
+                { options->labels, &settings->labels },
         };
         *settings = vm_settings_default();
         bool failed = false;
@@ -161,7 +167,6 @@ static int run(struct call *call, void *target, struct error *err)
 
 struct start_options {
         bool attach;
-        const char *restore;
 };
 
 static const struct option_spec start_option_table[] = {
@@ -189,6 +194,21 @@ static int start(struct call *call, void *target, struct error *err)
         if (!r)
                 r = start_vm(vm, NULL, err);
         return r < 0 ? r : show_until_end(vm, err);
+}
+
+static int restore(struct call *call, void *target, struct error *err)
+{
+        _cleanup_vm_ struct vm *vm = NULL;
+        _cleanup_free_ char *path = NULL;
+        (void)target;
+        int r = call_vm(call, call->operands[0], &vm, err);
+        if (!r)
+                r = vm_snapshot_find(vm, call->operands[1], &path, err);
+        if (!r)
+                r = start_vm(vm, path, err);
+        if (!r)
+                puts(call->operands[0]);
+        return r;
 }
 
 /* What a machine's monitor becomes. */
@@ -239,6 +259,17 @@ const struct command command_vm_start = {
         .options = start_tables,
         .options_size = sizeof(struct start_options),
         .run = start,
+};
+
+const struct command command_vm_restore = {
+        .summary = "Start a virtual machine from one of its snapshots",
+        .usage = "MACHINE SNAPSHOT",
+        .description =
+                "It goes on where it was saved, with the same addresses. Its disks must hold what they held then.",
+        .min = 2,
+        .max = 2,
+        .operands = OPERAND_MACHINE,
+        .run = restore,
 };
 
 const struct command command_vm_finish = {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/verbs.h"
 #include "cli/vm.h"
+#include "virtual_machine/snapshot.h"
 
 int call_vm(struct call *call, const char *name, struct vm **vm, struct error *err)
 {
@@ -127,6 +128,37 @@ static int power_all(struct call *call, void *target, struct error *err)
         return call_each_vm(call, command_one, (void *)"power");
 }
 
+static int reset_all(struct call *call, void *target, struct error *err)
+{
+        (void)target, (void)err;
+        return call_each_vm(call, command_one, (void *)"reset");
+}
+
+/* ---- snapshot ---- */
+
+struct snapshot_options {
+        bool remove;
+};
+
+static const struct option_spec snapshot_option_table[] = {
+        { "rm", 0, OPTION_FLAG, offsetof(struct snapshot_options, remove), NULL, "remove that snapshot" },
+        { 0 },
+};
+static const struct option_spec *const snapshot_tables[] = { snapshot_option_table, NULL };
+
+static int snapshot(struct call *call, void *target, struct error *err)
+{
+        const struct snapshot_options *options = target;
+        _cleanup_vm_ struct vm *vm = NULL;
+        int r = call_vm(call, call->operands[0], &vm, err);
+        if (!r)
+                r = options->remove ? vm_snapshot_remove(vm, call->operands[1], err)
+                                    : vm_snapshot_save(vm, call->operands[1], err);
+        if (!r)
+                puts(call->operands[1]);
+        return r;
+}
+
 /* ---- set ---- */
 
 struct set_options {
@@ -218,6 +250,26 @@ const struct command command_vm_power = {
         MACHINES,
         .operands = OPERAND_MACHINE,
         .run = power_all,
+};
+
+const struct command command_vm_reset = {
+        .summary = "Reset virtual machines, as by a reset button",
+        MACHINES,
+        .operands = OPERAND_MACHINE,
+        .run = reset_all,
+};
+
+const struct command command_vm_snapshot = {
+        .summary = "Save a virtual machine that runs, under a name",
+        .usage = "MACHINE SNAPSHOT",
+        .description = "Processors, devices and memory; what disks hold is not part of it. It runs on. `onggi vm\n"
+                       "restore` starts it from there, `onggi vm inspect` lists the names.",
+        .min = 2,
+        .max = 2,
+        .operands = OPERAND_MACHINE,
+        .options = snapshot_tables,
+        .options_size = sizeof(struct snapshot_options),
+        .run = snapshot,
 };
 
 const struct command command_vm_set = {

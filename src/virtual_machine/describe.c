@@ -12,6 +12,7 @@
 #include "instance/timestamp.h"
 #include "virtual_machine/folder.h"
 #include "virtual_machine/machine_cgroup.h"
+#include "virtual_machine/snapshot.h"
 
 DEFINE_CLEANUP(cgroup, struct cgroup, cgroup_free)
 
@@ -134,10 +135,10 @@ int vm_inspect(const struct vm *vm, json_t **object, struct error *err)
         json_object_set_new(state, "StartedAt", json_string(text_of(vm->run ? vm->run : vm->state, "started")));
         json_object_set_new(state, "FinishedAt", json_string(text_of(vm->state, "finished")));
         json_t *attachment = read_network(vm);
-        *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:O, s:o}", "Id", vm->id, "Name", vm->name, "Created",
+        *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:O, s:o, s:o}", "Id", vm->id, "Name", vm->name, "Created",
                             text_of(vm->config, "created"), "Engine", text_of(vm->run ? vm->run : vm->state, "engine"),
                             "State", state, "Config", json_object_get(vm->config, "settings"), "Network",
-                            attachment ? attachment : json_null());
+                            attachment ? attachment : json_null(), "Snapshots", vm_snapshots(vm));
         return *object ? 0 : error_memory(err);
 }
 

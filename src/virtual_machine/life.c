@@ -65,7 +65,23 @@ static int read_answer(const struct vm *vm, int fd, json_t **answer, struct erro
         return json_parse(line.data, line.length, "the virtual machine's answer", answer, err);
 }
 
-int vm_ask(const struct vm *vm, const json_t *request, json_t **answer, struct error *err)
+static ssize_t send_line(int fd, const char *line, const int *files, size_t count)
+{
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = { 0 };
+        struct iovec part = { (char *)line, strlen(line) };
+        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+        if (count) {
+                message.msg_control = control;
+                message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+                struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+                *header = (struct cmsghdr){ CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+                memcpy(CMSG_DATA(header), files, count * sizeof(int));
+        }
+        return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+int machine_socket_ask(const struct vm *vm, const json_t *request, const int *files, size_t count, json_t **answer,
+                       struct error *err)
 {
         _cleanup_close_ int fd = machine_socket_connect(vm, VM_CONTROL_SOCKET, err);
         if (fd < 0)
@@ -76,7 +92,7 @@ int vm_ask(const struct vm *vm, const json_t *request, json_t **answer, struct e
         _cleanup_free_ char *line = text ? text_format("%s\n", text) : NULL;
         if (!line)
                 return error_memory(err);
-        if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+        if (send_line(fd, line, files, count) != (ssize_t)strlen(line))
                 return error_errno(err, "cannot ask the virtual machine %s", vm->name);
         _cleanup_json_ json_t *object = NULL;
         int r = read_answer(vm, fd, &object, err);
@@ -88,6 +104,11 @@ int vm_ask(const struct vm *vm, const json_t *request, json_t **answer, struct e
         if (answer)
                 *answer = TAKE_PTR(object);
         return 0;
+}
+
+int vm_ask(const struct vm *vm, const json_t *request, json_t **answer, struct error *err)
+{
+        return machine_socket_ask(vm, request, NULL, 0, answer, err);
 }
 
 int vm_command(const struct vm *vm, const char *command, struct error *err)

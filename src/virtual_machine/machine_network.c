@@ -171,7 +171,7 @@ int machine_network_make(struct vm *vm, const struct vm_settings *settings, json
         _cleanup_free_ char *path = NULL;
         *attachment = NULL;
         *namespace = -1;
-        if (text_equal(settings->network, "none"))
+        if (text_equal(settings->network, "none") || text_equal(settings->network, "user"))
                 return 0;
         int r = networks_open(vm->host->root, vm->host->state, vm->host->rootless, &networks, err);
         if (!r)

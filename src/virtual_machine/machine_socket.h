@@ -6,3 +6,6 @@
 
 /* A connected descriptor. -EOPNOTSUPP if it does not run. */
 int machine_socket_connect(const struct vm *vm, const char *name, struct error *err);
+/* vm_ask(), with open files that come along. */
+int machine_socket_ask(const struct vm *vm, const json_t *request, const int *files, size_t count, json_t **answer,
+                       struct error *err);

@@ -31,6 +31,8 @@ static const struct {
         { "firmware", STRING, offsetof(struct vm_settings, firmware) },
         { "cpu", STRING, offsetof(struct vm_settings, cpu) },
         { "initrds", LIST, offsetof(struct vm_settings, initrds) },
+        { "modules", LIST, offsetof(struct vm_settings, modules) },
+        { "on_reset", STRING, offsetof(struct vm_settings, on_reset) },
         { "cpus", STRING, offsetof(struct vm_settings, cpus) },
         { "memory", BYTES, offsetof(struct vm_settings, memory) },
         { "network", STRING, offsetof(struct vm_settings, network) },
@@ -209,6 +211,8 @@ static int check_ports(const struct vm_settings *settings, struct error *err)
                 if (r < 0)
                         return r;
         }
+        if (text_equal(settings->network, "user") && (settings->address || settings->mac))
+                return error_set(err, -EINVAL, "--ip and --mac-address need a network, and --net is user");
         bool alone = text_equal(settings->network, "none");
         if (alone && (settings->ports || settings->address || settings->mac))
                 return error_set(err, -EINVAL, "--publish, --ip and --mac-address need a network, and --net is none");
@@ -221,9 +225,13 @@ static int check_boot(const struct vm_settings *settings, struct error *err)
                 return error_set(err, -EINVAL, "nothing to start: give --kernel, --disk, --iso or --firmware");
         if (settings->kernel && settings->firmware)
                 return error_set(err, -EINVAL, "--kernel starts without firmware: give one of --kernel and --firmware");
-        if (!settings->kernel && (settings->initrds || settings->append))
+        if (!settings->kernel && (settings->initrds || settings->append || settings->modules))
                 return error_set(err, -EINVAL, "--%s is for --kernel, which is not given",
-                                 settings->initrds ? "initrd" : "append");
+                                 settings->initrds   ? "initrd"
+                                 : settings->modules ? "module"
+                                                     : "append");
+        if (settings->on_reset && !text_equal(settings->on_reset, "stop") && !text_equal(settings->on_reset, "restart"))
+                return error_set(err, -EINVAL, "--on-reset is stop or restart, not \"%s\"", settings->on_reset);
         return 0;
 }
 
@@ -245,6 +253,8 @@ int vm_settings_check(struct vm_settings *settings, struct error *err)
                 r = settle_path("kernel", &settings->kernel, 0, false, err);
         if (!r)
                 r = settle_all("initrd", settings->initrds, false, err);
+        if (!r)
+                r = settle_all("module", settings->modules, false, err);
         if (!r)
                 r = settle_all("disk", settings->disks, false, err);
         if (!r)

@@ -20,10 +20,11 @@ struct vm_settings {
         char *name; /* NULL: one is made up */
         char **disks, **shares, **isos;
         char *kernel, *append, *firmware, *cpu;
-        char **initrds;
+        char **initrds, **modules;
+        char *on_reset;  /* "stop" or "restart"; NULL: restart */
         char *cpus;      /* virtual CPUs; a fraction such as "1.5" bounds the time of the next whole number of them */
         uint64_t memory; /* bytes */
-        char *network;   /* a network's name, or "none" */
+        char *network;   /* a network's name, "user" (passt) or "none" */
         char *address, *mac;
         char **ports, **labels;
         char *engine; /* NULL: the first that can run an ordinary kernel */

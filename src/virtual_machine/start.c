@@ -86,24 +86,66 @@ static char *command_line(const struct start *start)
         return option ? text_format("%s%s%s", append, *append ? " " : "", option) : NULL;
 }
 
-static int list_arguments(struct start *start, struct error *err)
+/* passt(1): a card without a network of ours. */
+static int append_user_network(char ***arguments, char *const *ports)
+{
+        _cleanup_text_ struct text card = { 0 };
+        text_append(&card, "--network=user");
+        for (; ports && *ports; ports++)
+                text_printf(&card, ",publish=%s", *ports);
+        return text_failed(&card) ? -ENOMEM : list_append(arguments, card.data);
+}
+
+static int append_pairs(char ***arguments, const char *const pairs[][2], size_t count)
+{
+        int r = 0;
+        for (size_t i = 0; !r && i < count; i++)
+                r = append_pair(arguments, pairs[i][0], pairs[i][1]);
+        return r;
+}
+
+/* What starts, and what it has of processors and memory: a snapshot has all that itself. */
+static int append_beginning(struct start *start)
 {
         const struct vm_settings *settings = &start->settings;
         char ***list = &start->arguments;
         _cleanup_free_ char *append = command_line(start);
-        const char *mac = json_string_value(json_object_get(start->attachment, "mac"));
-        int r = append ? list_append(list, start->vmm) : -ENOMEM;
-        const struct {
-                const char *option, *value;
-        } pairs[] = {
-                { "--kernel", settings->kernel },     { "--append", *append ? append : NULL },
-                { "--firmware", settings->firmware }, { "--cpu", settings->cpu },
-                { "--restore", start->restore },      { "--control", VM_CONTROL_SOCKET },
+        if (start->restore)
+                return append_pair(list, "--restore", start->restore);
+        if (!append)
+                return -ENOMEM;
+        const char *const pairs[][2] = {
+                { "--kernel", settings->kernel },
+                { "--append", *append ? append : NULL },
+                { "--firmware", settings->firmware },
+                { "--cpu", settings->cpu },
+                { "--on-reset", settings->on_reset ? settings->on_reset : "restart" },
         };
-        for (size_t i = 0; !r && i < ARRAY_SIZE(pairs); i++)
-                r = append_pair(list, pairs[i].option, pairs[i].value);
+        int r = append_pairs(list, pairs, ARRAY_SIZE(pairs));
         if (!r)
                 r = append_list(list, "--initrd", settings->initrds);
+        if (!r)
+                r = append_list(list, "--module", settings->modules);
+        if (!r)
+                r = list_printf(list, "--memory=%llu", (unsigned long long)settings->memory);
+        return r < 0 ? r : list_printf(list, "--cpus=%u", vm_settings_cpus(settings));
+}
+
+static int append_network(struct start *start)
+{
+        const char *mac = json_string_value(json_object_get(start->attachment, "mac"));
+        if (text_equal(start->settings.network, "user"))
+                return append_user_network(&start->arguments, start->settings.ports);
+        return mac ? list_printf(&start->arguments, "--network=tap=" VM_TAP ",address=%s", mac) : 0;
+}
+
+static int list_arguments(struct start *start, struct error *err)
+{
+        const struct vm_settings *settings = &start->settings;
+        char ***list = &start->arguments;
+        int r = list_append(list, start->vmm);
+        if (!r)
+                r = append_beginning(start);
         if (!r)
                 r = append_list(list, "--disk", settings->disks);
         if (!r)
@@ -111,13 +153,11 @@ static int list_arguments(struct start *start, struct error *err)
         if (!r)
                 r = append_list(list, "--share", settings->shares);
         if (!r)
+                r = append_network(start);
+        if (!r)
+                r = append_pair(list, "--control", VM_CONTROL_SOCKET);
+        if (!r)
                 r = list_printf(list, "--report=%d", REPORT_FD);
-        if (!r)
-                r = list_printf(list, "--memory=%llu", (unsigned long long)settings->memory);
-        if (!r)
-                r = list_printf(list, "--cpus=%u", vm_settings_cpus(settings));
-        if (!r && mac)
-                r = list_printf(list, "--network=tap=" VM_TAP ",address=%s", mac);
         return r < 0 ? error_memory(err) : 0;
 }
 
@@ -318,6 +358,24 @@ static int make_run_folder(struct start *start, struct error *err)
         return start->run_folder < 0 ? start->run_folder : 0;
 }
 
+/* The guest that goes on has its addresses already. */
+static int take_addresses(struct start *start, struct error *err)
+{
+        _cleanup_json_ json_t *attachment = NULL;
+        _cleanup_close_ int folder = open(start->restore, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0)
+                return error_errno(err, "cannot open the snapshot %s", start->restore);
+        if (json_read(folder, "network.json", &attachment, NULL) < 0)
+                return 0;
+        const char *address = json_string_value(json_object_get(attachment, "address"));
+        const char *mac = json_string_value(json_object_get(attachment, "mac"));
+        free(start->settings.address);
+        free(start->settings.mac);
+        start->settings.address = address ? strdup(address) : NULL;
+        start->settings.mac = mac ? strdup(mac) : NULL;
+        return (address && !start->settings.address) || (mac && !start->settings.mac) ? error_memory(err) : 0;
+}
+
 static int prepare(struct start *start, char **warning, struct error *err)
 {
         int r = vm_settings_of(start->vm, &start->settings, err);
@@ -329,6 +387,8 @@ static int prepare(struct start *start, char **warning, struct error *err)
                 r = find_programs(start, err);
         if (!r)
                 r = make_run_folder(start, err);
+        if (!r && start->restore)
+                r = take_addresses(start, err);
         if (!r)
                 r = machine_network_make(start->vm, &start->settings, &start->attachment, &start->namespace, err);
         if (!r && start->attachment)
@@ -364,6 +424,8 @@ int vm_start(struct vm *vm, const char *restore, char **warning, struct error *e
         int r = lock < 0 ? lock : vm_look(vm, err);
         if (r > 0)
                 r = vm_finish(vm, err);
+        if (!r && vm->run && restore)
+                r = error_set(err, -EBUSY, "it runs; stop it first");
         if (r < 0 || vm->run)
                 return r < 0 ? error_prefix(err, "cannot start the virtual machine %s", vm->name) : 0;
         r = start_locked(vm, restore, lock, warning, err);

@@ -32,7 +32,7 @@ class Machines:
         return path
 
     def words(self, verb, guest, *options):
-        return ["vm", verb, "--engine", "kvm", "--memory", "16m", "--kernel", self.kernel(guest), *options]
+        return ["vm", verb, "--engine", "kvm", "--memory", "16m", "--on-reset", "stop", "--kernel", self.kernel(guest), *options]
 
     def start(self, name, guest, *options):
         return self.onggi.ok(*self.words("run", guest, "-d", "--name", name, *(options or ("--net", "none"))))
@@ -83,6 +83,43 @@ def test_a_machine_is_made_started_stopped_and_started_again(machines):
     assert "does not run" in onggi.refuses("vm", "pause", "jar")
     onggi.ok("vm", "rm", "jar")
     assert machines.names() == []
+
+
+def test_a_machine_goes_on_from_a_snapshot_with_the_same_addresses(machines):
+    onggi = machines.onggi
+    machines.start("jar", "echo", "--publish", "127.0.0.1:8076:80")
+    first = machines.inspect("jar")["Network"]
+    assert onggi.ok("vm", "snapshot", "jar", "ready") == "ready"
+    assert "already" in onggi.refuses("vm", "snapshot", "jar", "ready")
+    assert "is no name" in onggi.refuses("vm", "snapshot", "jar", "../ready")
+    assert "it runs" in onggi.refuses("vm", "restore", "jar", "ready")
+    assert machines.inspect("jar")["Snapshots"] == ["ready"]
+    machines.start("other", "halt", "--net", "default")
+    onggi.ok("vm", "kill", "jar")
+    assert "no snapshot" in onggi.refuses("vm", "restore", "jar", "never")
+    for _ in range(2):
+        assert onggi.ok("vm", "restore", "jar", "ready") == "jar"
+        terminal = Terminal(onggi, "vm", "console", "jar")
+        terminal.type("on")
+        assert b"x" not in terminal.expect("on")  # it said that before
+        terminal.type("q")
+        terminal.end()
+        assert machines.await_end("jar")["ExitCode"] == 7
+    machines.onggi.ok("vm", "restore", "jar", "ready")
+    assert {key: machines.inspect("jar")["Network"][key] for key in ("address", "mac")} == {key: first[key] for key in ("address", "mac")}
+    onggi.ok("vm", "kill", "jar")
+    onggi.ok("vm", "snapshot", "--rm", "jar", "ready")
+    assert machines.inspect("jar")["Snapshots"] == []
+
+
+def test_a_reset_starts_the_guest_again_unless_it_is_to_stop_it(machines):
+    for name, what in (("jar", "restart"), ("other", "stop")):
+        machines.start(name, "halt", "--net", "none", "--on-reset", what)
+        machines.onggi.ok("vm", "reset", name)
+    assert machines.await_end("other")["Reason"] == "reset"
+    terminal = Terminal(machines.onggi, "vm", "console", "jar")
+    terminal.expect("xx")
+    assert machines.state("jar")["Running"]
 
 
 def test_machines_and_instances_are_listed_apart(machines):
@@ -204,6 +241,8 @@ def test_a_machine_has_a_lease_names_and_published_ports(machines):
     (("--kernel", "HALT", "--share", "tag=/nowhere"), "No such file"),
     (("--kernel", "HALT", "--name", "a/b"), "is no name"),
     (("--kernel", "HALT", "--publish", "x"), "x"),
+    (("--kernel", "HALT", "--on-reset", "explode"), "stop or restart"),
+    (("--kernel", "HALT", "--net", "user", "--ip", "1.2.3.4"), "need a network"),
     (("--kernel", "HALT", "--net", "none", "--publish", "80:80"), "need a network"),
 ])
 def test_settings_that_do_not_fit_are_refused_before_anything_is_made(machines, options, reason):
@@ -266,7 +305,8 @@ def points():
 @pytest.mark.parametrize("point", points())
 def test_a_death_is_repaired_by_the_next_command(machines, point):
     onggi, killed = machines.onggi, {"ONGGI_TEST_KILL": point}
-    steps = [machines.words("create", "button", "--name", "jar"), ["vm", "start", "jar"], ["vm", "stop", "jar"], ["vm", "rm", "jar"]]
+    steps = [machines.words("create", "button", "--name", "jar"), ["vm", "start", "jar"], ["vm", "snapshot", "jar", "now"], ["vm", "stop", "jar"],
+             ["vm", "rm", "jar"]]
     assert any([onggi(*step, env=killed).returncode for step in steps]) or point.startswith("vm.finish."), "no step passes it"
     onggi("vm", "rm", "--force", "jar")
     assert machines.names() == []
