@@ -50,7 +50,7 @@ SAVED_HOST = """
 # Remembers on its disk that it has lived, and resets the machine the first time.
 AGAIN_SCRIPT = r"""
 if grep -q lived /dev/vda; then
-    echo "second life with $(nproc) processors, up $(cut -d. -f1 /proc/uptime)"
+    echo "second life with $(nproc) processors"
 else
     echo lived | dd of=/dev/vda conv=notrunc,sync bs=512 2>/dev/null
     echo "first life"
@@ -168,4 +168,3 @@ def test_a_stock_kernel_that_resets_its_machine_boots_again_in_the_same_process(
     status, text = nested["again"]
     assert status == 0, text
     assert text.index("first life") < text.index("second life with 2 processors"), text
-    assert int(re.search(r"processors, up (\d+)", text).group(1)) < 60
