@@ -11,6 +11,7 @@
 
 #include "base/process.h"
 #include "container/channel.h"
+#include "container/creation.h"
 #include "container/log.h"
 #include "container/runtime.h"
 
@@ -44,7 +45,18 @@ static int open_gate(const struct state *state, struct error *err)
         return channel_result(result, err);
 }
 
-static int let_go(const struct state *state, struct error *err)
+int container_await(struct state *state, int expected, int process, struct error *err)
+{
+        if (!runtime.await)
+                return 0;
+        /* It may take long, and whoever wants to kill it meanwhile must not wait for that. */
+        state_unlock(state);
+        int r = runtime.await(state, expected, process, err);
+        int locked = state_lock(state, r < 0 ? NULL : err);
+        return r < 0 ? r : locked;
+}
+
+static int let_go(struct state *state, struct error *err)
 {
         _cleanup_close_ int process = state_process(state), expected = -1;
         if (process < 0)
@@ -55,7 +67,7 @@ static int let_go(const struct state *state, struct error *err)
                         return expected;
         }
         int r = open_gate(state, err);
-        return !r && runtime.await ? runtime.await(state, expected, process, err) : r;
+        return r < 0 ? r : container_await(state, expected, process, err);
 }
 
 int container_start(const char *root, const char *id, struct error *err)

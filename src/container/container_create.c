@@ -346,8 +346,8 @@ int container_run(const char *id, const struct container_options *options, struc
                 r = error_set(err, -ECHILD, "the first process ended before its program was started");
         if (!r)
                 r = channel_result(creation.channel[0], err);
-        if (!r && runtime.await)
-                r = runtime.await(creation.state, expected, creation.pidfd, err);
+        if (!r)
+                r = container_await(creation.state, expected, creation.pidfd, err);
         if (!r)
                 r = run_hooks(&creation, HOOK_POSTSTART, CONTAINER_RUNNING, err);
         if (r < 0) {

@@ -38,5 +38,8 @@ struct creation {
 int first_process_prepare(struct creation *creation, struct error *err);
 int first_process_start(struct creation *creation, struct error *err);
 
+/* struct runtime's await(), without the container's lock while it lasts. -ENOENT if somebody removed the container. */
+int container_await(struct state *state, int expected, int process, struct error *err);
+
 /* What the first process does, in its namespaces: never returns. */
 void first_process_run(struct creation *creation) __attribute__((noreturn));
