@@ -18,6 +18,8 @@
 #include "instance/settings.h"
 #include "instance/user_lookup.h"
 
+#define SPEC_INIT "/sbin/onggi-reaper" /* where --init puts it */
+
 struct spec_input {
         const char *id;
         const struct instance_settings *settings;

@@ -169,7 +169,7 @@ int spec_mounts(const struct spec_input *input, json_t **mounts, struct error *e
         add_ipc(list, input);
         add_files(list, input);
         if (input->init)
-                add(list, "/sbin/onggi-reaper", "bind", input->init, "bind,ro,rprivate");
+                add(list, SPEC_INIT, "bind", input->init, "bind,ro,rprivate");
         int r = add_renamed_devices(list, input, err);
         for (size_t i = 0; !r && i < input->mount_count; i++)
                 r = add_own(list, &input->mounts[i], input->id_count, err);

@@ -125,6 +125,22 @@ static void show(const struct instance_settings *settings, json_t *object)
         json_object_set_new(object, "Kernel", json_string(settings->kernel ? settings->kernel : ""));
 }
 
+/* A guest gets folders of the host, and small files; the reaper is larger. */
+static int share_reaper(const char *reaper, json_t *spec)
+{
+        static const char folder[] = "/.onggi-init";
+        const char *slash = strrchr(reaper, '/');
+        size_t i;
+        json_t *mount;
+        json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+                if (text_equal(json_string_value(json_object_get(mount, "destination")), SPEC_INIT) &&
+                    (json_object_set_new(mount, "destination", json_string(folder)) < 0 ||
+                     json_object_set_new(mount, "source", json_stringn(reaper, (size_t)(slash - reaper))) < 0))
+                        return -1;
+        json_t *arguments = json_object_get(json_object_get(spec, "process"), "args");
+        return json_array_set_new(arguments, 0, json_sprintf("%s%s", folder, slash));
+}
+
 static int annotate(json_t *annotations, const char *key, char *value)
 {
         int r = value ? json_object_set_new(annotations, key, json_string(value)) : -1;
@@ -140,6 +156,8 @@ static int describe(const struct start *start, json_t *spec, struct error *err)
         if (r < 0)
                 return r;
         _cleanup_(kernel) struct kernel *kernel = found;
+        if (start->init && share_reaper(start->init, spec) < 0)
+                return error_memory(err);
         json_t *annotations = json_object();
         if (json_object_set_new(spec, "annotations", annotations) < 0 ||
             annotate(annotations, VM_ANNOTATION_ENGINE, strdup(start->engine)) < 0 ||
