@@ -469,7 +469,7 @@ static bool fits(const struct decoding *decoding, const struct opcode *row)
         const struct instruction *in = decoding->instruction;
         if (row->operation == OPERATION_INVALID || (row->flags & ROW_NOT_64 && decoding->mode == DECODE_64))
                 return false;
-        if (row->flags & ROW_NO_66 && in->prefixes & PREFIX_OPERAND)
+        if (row->flags & ROW_PLAIN && in->prefixes & (PREFIX_OPERAND | PREFIX_REP | PREFIX_REPNE))
                 return false;
         if (row->flags & ROW_MEMORY && in->has_modrm && in->modrm >= 0xc0)
                 return false;

@@ -74,6 +74,7 @@ enum {
         TOUCHES_FLAGS = 1 << 4,
         TOUCHES_RCX = 1 << 5, /* written */
         TOUCHES_RDI = 1 << 6, /* memory at DS:rDI is written */
+        TOUCHES_RM_WRITE = 1 << 7, /* the general register of ModRM.rm is written, not read */
 };
 
 struct instruction {

@@ -82,7 +82,7 @@ enum {
         ROW_REGISTER = 1 << 5, /* ModRM must be a register */
         ROW_MODRM = 1 << 6,    /* has a ModRM byte that no operand mentions */
         ROW_GROUP = 1 << 7,    /* `operation` is the number of a group: ModRM.reg says more */
-        ROW_NO_66 = 1 << 8,    /* #UD with a 66 prefix */
+        ROW_PLAIN = 1 << 8,    /* #UD with a 66, F2 or F3 prefix */
 };
 
 struct opcode {

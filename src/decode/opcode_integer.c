@@ -173,7 +173,7 @@ const struct opcode opcodes_two[256] = {
         [0x34] = NONE(SYSENTER),
         [0x35] = NONE(SYSEXIT),
         [0x40 ... 0x4f] = TWO(CMOVCC, Gv, Ev, 0),
-        [0x77] = ROW(EMMS, O_NONE, O_NONE, O_NONE, ROW_NO_66),
+        [0x77] = ROW(EMMS, O_NONE, O_NONE, O_NONE, ROW_PLAIN),
         [0x78] = TWO(UNSUPPORTED, Ev, Gv, 0), /* VMREAD */
         [0x79] = TWO(UNSUPPORTED, Ev, Gv, 0), /* VMWRITE */
         [0x80 ... 0x8f] = ONE_(JCC, Jz, ROW_BRANCH),
@@ -209,7 +209,7 @@ const struct opcode opcodes_two[256] = {
         [0xbf] = TWO(MOVSX, Gv, Ew, 0),
         [0xc0] = TWO(XADD, Eb, Gb, ROW_LOCK),
         [0xc1] = TWO(XADD, Ev, Gv, ROW_LOCK),
-        [0xc3] = TWO(MOVNTI, My, Gy, ROW_MEMORY | ROW_NO_66),
+        [0xc3] = TWO(MOVNTI, My, Gy, ROW_MEMORY | ROW_PLAIN),
         [0xc7] = GROUP(GROUP_9_MEMORY),
         [0xc8 ... 0xcf] = ONE_(BSWAP, Zv, 0),
         [0xff] = TWO(UD, Gv, Ev, 0),
@@ -252,7 +252,7 @@ const struct opcode opcode_groups[GROUPS][8] = {
         [GROUP_11_BYTE] = { [0] = TWO(MOV, Eb, Ib, 0) },
         [GROUP_11] = { [0] = TWO(MOV, Ev, Iz, 0) },
         [GROUP_15_MEMORY] = {
-                ONE_(FXSAVE, M, 0), ONE_(FXRSTOR, M, 0), ONE_(LDMXCSR, M, 0), ONE_(STMXCSR, M, 0),
+                ONE_(FXSAVE, M, 0), ONE_(FXRSTOR, M, 0), ONE_(LDMXCSR, M, ROW_PLAIN), ONE_(STMXCSR, M, ROW_PLAIN),
                 ONE_(XSAVE, M, 0), ONE_(XRSTOR, M, 0), ONE_(XSAVEOPT, M, 0), ONE_(CLFLUSH, M, 0),
         },
         [GROUP_15_REGISTER] = {

@@ -277,6 +277,8 @@ struct vector_access vector_access(uint8_t map, uint8_t opcode, uint8_t prefix, 
         struct vector_access access = access_of(cell);
         if (memory && cell & GRM)
                 access.touches &= (uint8_t)~TOUCHES_GENERAL_RM;
+        if (!memory && cell & GRM && cell & WRITE)
+                access.touches |= TOUCHES_RM_WRITE;
         if (!memory)
                 access.touches &= (uint8_t) ~(TOUCHES_MEMORY_READ | TOUCHES_MEMORY_WRITE);
         return access;

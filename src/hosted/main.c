@@ -5,10 +5,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/options.h"
 #include "base/text.h"
 #include "engine/kvm/kvm.h"
+#include "engine/soft/soft.h"
 #include "hosted/vmm.h"
 
 #define EXIT_OURS 125 /* our own failure, as docker and onggi run have it */
@@ -30,6 +32,8 @@ static const struct option_spec options[] = {
           "virtual CPUs (default 1), and how they hang together" },
         { "cpu", 0, OPTION_STRING, offsetof(struct vmm_settings, cpu), "host|baseline|NAMES[,+NAME][,-NAME]",
           "features of the CPUs (default host), by the names of /proc/cpuinfo" },
+        { "engine", 0, OPTION_STRING, offsetof(struct vmm_settings, engine_name), "kvm|soft",
+          "what runs the guest's instructions (default kvm)" },
         { "restore", 0, OPTION_LIST, offsetof(struct vmm_settings, restore), "FOLDER",
           "goes on from a snapshot; given again, with the changes that followed it" },
         { "on-reset", 0, OPTION_STRING, offsetof(struct vmm_settings, on_reset), "stop|restart",
@@ -65,9 +69,21 @@ static const struct option_spec options[] = {
 };
 static const struct option_spec *const tables[] = { options, NULL };
 
+static int find_engine(struct vmm_settings *settings, struct error *err)
+{
+        static const struct engine_operations *const engines[] = { &kvm_engine, &soft_engine };
+        for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+                if (!settings->engine_name || !strcmp(settings->engine_name, engines[i]->name)) {
+                        settings->engine = engines[i];
+                        return 0;
+                }
+        }
+        return error_set(err, -1, "--engine \"%s\" is none of kvm, soft", settings->engine_name);
+}
+
 int main(int argc, char **argv)
 {
-        struct vmm_settings settings = { .engine = &kvm_engine,  };
+        struct vmm_settings settings = { 0 };
         struct error err = { 0 };
         int operands;
         mallopt(M_ARENA_MAX, 1); /* threads allocate nothing that would be worth a heap each */
@@ -79,6 +95,8 @@ int main(int argc, char **argv)
         }
         if (!r && (!(settings.kernel || settings.firmware || settings.restore) || argv[operands]))
                 r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
+        if (!r)
+                r = find_engine(&settings, &err);
         if (!r)
                 r = vmm_run(&settings, &err);
         list_free(settings.restore);

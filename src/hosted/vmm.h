@@ -18,6 +18,7 @@
 #define MEMORY_DEFAULT (UINT64_C(256) << 20)
 
 struct vmm_settings {
+        const char *engine_name; /* NULL: the first there is */
         const struct engine_operations *engine;
         uint64_t memory;     /* bytes; 0: MEMORY_DEFAULT */
         int64_t cpus;        /* 1 to VMM_CPUS_MAX: all of the topology */
