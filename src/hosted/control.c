@@ -14,20 +14,19 @@
 #include "hosted/listener.h"
 #include "hosted/memory_return.h"
 #include "hosted/rates.h"
+#include "hosted/request_line.h"
 #include "hosted/restart.h"
 #include "hosted/snapshot.h"
 #include "hosted/statistics.h"
 #include "hosted/vmm_private.h"
 
-#define CLIENTS_MAX     8
-#define LINE_MAX_LENGTH 1024
-#define FILES_MAX       2
+#define CLIENTS_MAX 8
+#define FILES_MAX   2
 
 struct client {
         struct event_source source; /* fd -1: a free place */
         struct control *control;
-        char line[LINE_MAX_LENGTH];
-        size_t length;
+        struct request_line line;
 };
 
 struct control {
@@ -161,14 +160,12 @@ static const struct {
 static int run_line(struct vmm *vmm, const char *line, size_t length, json_t *answer, struct error *err)
 {
         _cleanup_(json) json_t *value = NULL;
-        int r = json_parse(line, length, "request", &value, err);
+        const char *name = NULL;
+        int r = request_parse(line, length, &value, &name, err);
         if (r < 0)
                 return r;
         struct json_reader reader = { .document = "request", .err = err };
         const struct json_at request = json_root(&reader, value);
-        const char *name = NULL;
-        if (!json_need_string(&request, "command", &name))
-                return json_failed(&request);
         for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
                 if (!strcmp(commands[i].name, name))
                         return commands[i].run(vmm, &request, answer, err);
@@ -193,7 +190,7 @@ static ssize_t receive(struct client *client)
                 struct cmsghdr header;
                 char bytes[CMSG_SPACE(FILES_MAX * sizeof(int))];
         } ancillary;
-        struct iovec bytes = { client->line + client->length, sizeof(client->line) - client->length };
+        struct iovec bytes = { client->line.data + client->line.length, request_line_room(&client->line) };
         struct msghdr message = {
                 .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof(ancillary)
         };
@@ -212,24 +209,28 @@ static void drop(struct client *client)
         event_loop_remove(&client->control->vmm->loop, &client->source);
         close(client->source.fd);
         client->source.fd = -1;
-        client->length = 0;
+        client->line.length = 0;
+}
+
+/* Takes the line over. A client that does not read its answers loses its connection. */
+static void send_line(struct client *client, char *line)
+{
+        if (!line || send(client->source.fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+                drop(client);
+        free(line);
 }
 
 static void answer_line(struct client *client, size_t length)
 {
         struct error err = { 0 };
         _cleanup_(json) json_t *answer = json_object();
-        if (run_line(client->control->vmm, client->line, length, answer, &err) < 0) {
-                json_object_clear(answer);
-                json_object_set_new(answer, "error", json_string(err.text));
-        } else {
-                json_object_set_new(answer, "ok", json_true());
+        if (run_line(client->control->vmm, client->line.data, length, answer, &err) < 0) {
+                send_line(client, request_refusal(&err));
+                return;
         }
+        json_object_set_new(answer, "ok", json_true());
         _cleanup_free_ char *text = json_dumps(answer, JSON_COMPACT);
-        _cleanup_free_ char *line = text ? text_format("%s\n", text) : NULL;
-        /* A client that does not read its answers loses its connection. */
-        if (!line || send(client->source.fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
-                drop(client);
+        send_line(client, text ? text_format("%s\n", text) : NULL);
 }
 
 static void client_ready(void *owner, uint32_t events)
@@ -243,17 +244,20 @@ static void client_ready(void *owner, uint32_t events)
                 drop(client);
                 return;
         }
-        client->length += (size_t)n;
-        for (char *end; client->source.fd >= 0 && (end = memchr(client->line, '\n', client->length));) {
-                size_t length = (size_t)(end - client->line) + 1;
-                answer_line(client, length - 1);
+        client->line.length += (size_t)n;
+        for (int length; (length = request_line_first(&client->line)) >= 0;) {
+                answer_line(client, (size_t)length);
                 close_received(client->control);
                 if (client->source.fd < 0)
                         return;
-                client->length -= length;
-                memmove(client->line, end + 1, client->length);
+                request_line_drop(&client->line, (size_t)length);
         }
-        if (client->length == sizeof(client->line))
+        if (request_line_room(&client->line))
+                return;
+        struct error err = { 0 };
+        error_set(&err, -EMSGSIZE, "a request has at most %d bytes", REQUEST_LINE_MAX - 1);
+        send_line(client, request_refusal(&err));
+        if (client->source.fd >= 0)
                 drop(client);
 }
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -315,3 +316,23 @@ def test_a_death_is_repaired_by_the_next_command(machines, point):
     onggi.ok("vm", "rm", "jar")
     assert [path.name for path in (onggi.root / "machines").iterdir() if not path.name.startswith(".")] == ["by-name"]
     assert list((onggi.state / "machines").iterdir()) == []
+
+
+@pytest.mark.parametrize("line, reason", [
+    (b"x" * 5000, "at most 1023 bytes"),
+    (b"\xff\xfe\n", "request"),
+    (b'{"command": "x' + "é".encode() * 503 + b'"}\n', "cannot be answered"),  # its text is cut within a letter
+    (b'{"command": "status", "command": "stop"}\n', "request"),
+    (b"[" * 900 + b"\n", "request"),
+    (b'{"command": "snapshot"}\n', "two open files"),
+], ids=["long", "binary", "cut", "twice", "deep", "fileless"])
+def test_what_a_hostile_client_of_the_control_socket_sends_is_answered_in_one_line(machines, line, reason):
+    machines.start("jar", "halt")
+    path = machines.onggi.state / "machines" / machines.inspect("jar")["Id"] / "control"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(line)
+        answer = connection.makefile("rb").readline()
+    assert reason in json.loads(answer)["error"]
+    assert machines.state("jar")["Status"] == "running"

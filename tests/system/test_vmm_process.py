@@ -204,6 +204,7 @@ def test_a_line_without_end_loses_its_connection_and_nothing_else(start, tmp_pat
     start(HALT, "--control", str(tmp_path / "control"))
     control = Control(tmp_path / "control")
     control.socket.sendall(b"x" * 4096)
+    assert "at most 1023 bytes" in json.loads(control.file.readline())["error"]
     try:
         assert control.socket.recv(1) == b""
     except ConnectionResetError:
