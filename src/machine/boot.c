@@ -152,10 +152,11 @@ static const char *looks_like(const struct boot *boot)
 
 int boot_load(struct guest_memory *memory, const struct boot *boot, struct cpu_state *entry, const char **reason)
 {
-        if (boot_is_multiboot2(boot))
-                return boot_multiboot2(memory, boot, entry, reason);
+        /* A kernel with headers of both (Xen) gets the older: what the newer adds is about EFI and screens. */
         if (boot_is_multiboot(boot))
                 return boot_multiboot(memory, boot, entry, reason);
+        if (boot_is_multiboot2(boot))
+                return boot_multiboot2(memory, boot, entry, reason);
         if (boot_is_pvh(boot))
                 return boot_pvh(memory, boot, entry, reason);
         if (!boot_is_linux(boot))

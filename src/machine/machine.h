@@ -53,6 +53,7 @@ struct machine {
         struct power power;
         struct pci_bus pci;
         struct pci_device host_bridge;
+        unsigned keyboard_reads; /* of a buffer with nothing in it, which ends after some */
         unsigned virtio_count;
         struct virtio_transport *virtio[PCI_SLOTS]; /* in the order in which they were added */
 };

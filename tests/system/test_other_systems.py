@@ -25,7 +25,7 @@ ALL = os.environ.get("ONGGI_TEST_SYSTEMS") == "all"
 DOWNLOADS = Path(os.environ.get("ONGGI_TEST_DOWNLOADS", "/var/tmp/onggi-test-downloads"))
 SEABIOS, GRUB = "/usr/share/seabios/bios-256k.bin", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
 OVMF, OVMF_VARIABLES = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
-QUIET = "console=ttyS0 panic=-1 no_timer_check tsc=reliable mitigations=off"
+QUIET = "console=ttyS0 quiet isapnp.disable=1 panic=-1 no_timer_check tsc=reliable mitigations=off"
 
 # name: (options of onggi-vmm, the files that they name, what is seen at the end, seconds, whether it is among the quickest)
 SYSTEMS = {
@@ -33,18 +33,21 @@ SYSTEMS = {
     "ipxe": (["--firmware", "bios", "--iso", "/usr/lib/ipxe/ipxe.iso"], [SEABIOS, "/usr/lib/ipxe/ipxe.iso"],
              r"iPXE 1.*Open Source Network Boot Firmware", 40, True),
     "uboot": (["--firmware", "/usr/lib/u-boot/qemu-x86/u-boot.rom"], ["/usr/lib/u-boot/qemu-x86/u-boot.rom"], r"=> ", 60, True),
-    "edk2": (["--firmware", "uefi"], [OVMF, OVMF_VARIABLES], r"UEFI Interactive Shell", 120, False),
-    "memtest": (["--kernel", "/boot/memtest86+x64.bin", "--append", "console=ttyS0,115200"], ["/boot/memtest86+x64.bin"],
+    "memtest": (["--kernel", "/boot/memtest86+x64.bin", "--append", "console=ttyS0,115200 nopause"], ["/boot/memtest86+x64.bin"],
                 r"Memtest86\+.*CLK", 30, True),
-    "memtest32": (["--kernel", "/boot/memtest86+ia32.bin", "--append", "console=ttyS0,115200"], ["/boot/memtest86+ia32.bin"],
+    "memtest32": (["--kernel", "/boot/memtest86+ia32.bin", "--append", "console=ttyS0,115200 nopause"], ["/boot/memtest86+ia32.bin"],
                   r"Memtest86\+.*CLK", 30, False),
     "linux32": (["--kernel", "/guest/linux32", "--initrd", "/guest/init32", "--append", QUIET], ["/guest/linux32", "/guest/init32"],
-                r"userspace of \S+-686 on i686, 32 bits", 60, True),
+                r"userspace of \S+-686 on i686, 32 bits", 90, True),
     "linux612": (["--kernel", "/guest/linux612", "--initrd", "/guest/init64", "--append", QUIET],
                  ["/guest/linux612", "/guest/init64"], r"userspace of 6\.12\.\S+ on x86_64, 64 bits", 60, False),
     "xen": (["--kernel", "/guest/xen", "--append", "com1=115200,8n1 console=com1 dom0_mem=256M noreboot",
              "--module", f"/guest/linux,console=hvc0 {QUIET}", "--module", "/guest/init64", "--memory", "768m"],
             ["/guest/xen", "/guest/linux", "/guest/init64"], r"userspace of \S+ on x86_64, 64 bits", 90, False),
+}
+# OVMF restores CR8 behind each interrupt, which ends QEMU 7.2 as the machine below (an assertion about its lock in cpu_interrupt()).
+BY_NAME_ONLY = {
+    "edk2": (["--firmware", "uefi"], [OVMF, OVMF_VARIABLES], r"UEFI Interactive Shell", 120, False),
 }
 
 
@@ -115,9 +118,14 @@ def seen(tmp_path_factory):
     if v2_machine.missing():
         pytest.skip(v2_machine.missing())
     folder = tmp_path_factory.mktemp("systems")
+    # Keys that are there from the beginning: U-Boot waits for one before it looks for a system.
     bench, missing, chosen = guests.Bench(folder, programs.program("onggi-vmm")), {}, []
+    bench.file("/keys", b"\r" * 400)
     only = os.environ.get("ONGGI_TEST_SYSTEMS", "").split(",")
-    for name, (options, wanted, words, seconds, quick) in SYSTEMS.items():
+    for name, (options, wanted, words, seconds, quick) in {**SYSTEMS, **BY_NAME_ONLY}.items():
+        if name in BY_NAME_ONLY and name not in only:
+            missing[name] = f"ends the emulator that the machine below is: ONGGI_TEST_SYSTEMS={name} starts it all the same"
+            continue
         if not (quick or ALL or name in only) or (only[0] and not ALL and name not in only):
             missing[name] = "takes long: ONGGI_TEST_SYSTEMS=all starts it"
             continue
@@ -130,7 +138,7 @@ def seen(tmp_path_factory):
         # One word of the pattern's is enough for the shell; the test looks for all.
         bench.commands += [
             f"echo 'guest {name}:'",
-            f"onggi-vmm {shlex.join(options)} </dev/null >/out 2>&1 & vmm=$!",
+            f"onggi-vmm {shlex.join(options)} </keys >/out 2>&1 & vmm=$!",
             "begin=$(cut -d. -f1 /proc/uptime)",
             f"while kill -0 $vmm 2>/dev/null && [ $(($(cut -d. -f1 /proc/uptime) - begin)) -lt {seconds} ] && "
             f"! tr -d '\\r\\033\\n' </out | sed 's/\\[[0-9;?]*[A-Za-z]//g' | grep -qE {shlex.quote(words)}; do sleep 0.5; done",
@@ -142,9 +150,9 @@ def seen(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", [*SYSTEMS, *BY_NAME_ONLY])
 def test_a_system_shows_that_it_is_there(seen, name):
     output, missing = seen
     if name in missing:
         pytest.skip(missing[name])
-    assert re.search(SYSTEMS[name][2], output[name].replace("\n", " ")), output[name][-3000:]
+    assert re.search({**SYSTEMS, **BY_NAME_ONLY}[name][2], output[name].replace("\n", " ")), output[name][-3000:]
