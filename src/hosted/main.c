@@ -16,7 +16,8 @@
 #define EXIT_OURS 125 /* our own failure, as docker and onggi run have it */
 
 static const struct option_spec options[] = {
-        { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE", "Linux (bzImage or ELF vmlinux), or a kernel that starts by PVH or multiboot 1 or 2" },
+        { "kernel", 'k', OPTION_STRING, offsetof(struct vmm_settings, kernel), "FILE",
+          "Linux (bzImage or ELF vmlinux), or a kernel that starts by PVH or multiboot 1 or 2" },
         { "initrd", 'i', OPTION_LIST, offsetof(struct vmm_settings, initrds), "FILE",
           "initial RAM disk; may be given more than once: the archives follow one another" },
         { "module", 0, OPTION_LIST, offsetof(struct vmm_settings, modules), "FILE[,ARGUMENTS]",
@@ -89,12 +90,14 @@ int main(int argc, char **argv)
         mallopt(M_ARENA_MAX, 1); /* threads allocate nothing that would be worth a heap each */
         int r = options_parse(tables, false, argc, argv, &settings, &operands, &err);
         if (r == 1) {
-                puts("usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]\n\nRuns one virtual machine in this process.\n");
+                puts("usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]\n\n"
+                     "Runs one virtual machine in this process.\n");
                 options_help(tables, stdout);
                 return EXIT_SUCCESS;
         }
         if (!r && (!(settings.kernel || settings.firmware || settings.restore) || argv[operands]))
-                r = error_set(&err, -1, "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
+                r = error_set(&err, -1,
+                              "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
         if (!r)
                 r = find_engine(&settings, &err);
         if (!r)
