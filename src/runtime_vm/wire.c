@@ -250,10 +250,10 @@ static void ingress_delete_queue(struct netlink *netlink, int index)
 /* Everything that comes in at `from` goes out at `to`. */
 static void redirect_queue(struct netlink *netlink, int from, int to)
 {
-        static const struct {
-                struct tc_u32_sel head;
-                struct tc_u32_key key;
-        } everything = { { .flags = TC_U32_TERMINAL, .nkeys = 1 }, { 0 } };
+        /* A selector, and one key of it whose mask has no bit. */
+        const struct tc_u32_sel selector = { .flags = TC_U32_TERMINAL, .nkeys = 1 };
+        char everything[sizeof(selector) + sizeof(struct tc_u32_key)] = { 0 };
+        memcpy(everything, &selector, sizeof(selector));
         const struct tc_mirred redirect = { .action = TC_ACT_STOLEN,
                                             .eaction = TCA_EGRESS_REDIR,
                                             .ifindex = (uint32_t)to };
@@ -264,7 +264,7 @@ static void redirect_queue(struct netlink *netlink, int from, int to)
         control->tcm_info = TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL));
         mnl_attr_put_strz(message, TCA_KIND, "u32");
         struct nlattr *options = mnl_attr_nest_start(message, TCA_OPTIONS);
-        mnl_attr_put(message, TCA_U32_SEL, sizeof(everything), &everything);
+        mnl_attr_put(message, TCA_U32_SEL, sizeof(everything), everything);
         struct nlattr *actions = mnl_attr_nest_start(message, TCA_U32_ACT);
         struct nlattr *first = mnl_attr_nest_start(message, 1);
         mnl_attr_put_strz(message, TCA_ACT_KIND, "mirred");
