@@ -31,8 +31,6 @@
 #define EXIT_OURS 125
 #define REPORT_FD 3 /* in onggi-vmm */
 
-DEFINE_CLEANUP(cgroup, struct cgroup, cgroup_free)
-
 struct start {
         struct vm *vm;
         struct vm_settings settings;
@@ -40,7 +38,7 @@ struct start {
         const char *restore;
         char *vmm, *monitor, *self;
         char **arguments; /* of onggi-vmm */
-        int run_folder, namespace, lock;
+        int run_folder, namespace;
         json_t *attachment;
         struct cgroup *cgroup;
 };
@@ -398,9 +396,9 @@ static int prepare(struct start *start, char **warning, struct error *err)
         return r < 0 ? r : list_arguments(start, err);
 }
 
-static int start_locked(struct vm *vm, const char *restore, int lock, char **warning, struct error *err)
+static int start_locked(struct vm *vm, const char *restore, char **warning, struct error *err)
 {
-        struct start start = { .vm = vm, .restore = restore, .run_folder = -1, .namespace = -1, .lock = lock };
+        struct start start = { .vm = vm, .restore = restore, .run_folder = -1, .namespace = -1 };
         int r = prepare(&start, warning, err);
         if (!r)
                 r = launch(&start, err);
@@ -428,7 +426,7 @@ int vm_start(struct vm *vm, const char *restore, char **warning, struct error *e
                 r = error_set(err, -EBUSY, "it runs; stop it first");
         if (r < 0 || vm->run)
                 return r < 0 ? error_prefix(err, "cannot start the virtual machine %s", vm->name) : 0;
-        r = start_locked(vm, restore, lock, warning, err);
+        r = start_locked(vm, restore, warning, err);
         if (r < 0)
                 return error_prefix(err, "cannot start the virtual machine %s", vm->name);
         return vm_look(vm, err) < 0 ? err->code : 0;
