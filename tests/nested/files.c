@@ -6,6 +6,7 @@
  *   files users FOLDER           owners, groups, modes and who may do what (as root, which becomes user 1000)
  *   files model FOLDER SEED N    N random operations on a file that must stay what a model of it is
  *   files many FOLDER N          a folder of N files
+ *   files make FOLDER N          no test: N empty files
  *   files race FOLDER N          processes that move, replace and read the same names N times
  *
  * Prints one line, or says what was otherwise and ends with 1.
@@ -368,17 +369,24 @@ static unsigned count_files(unsigned *sum)
         return count;
 }
 
+static void make(unsigned count)
+{
+        char name[32];
+        for (unsigned i = 0; i < count; i++) {
+                snprintf(name, sizeof(name), "n%u", i);
+                int fd = open(name, O_CREAT | O_WRONLY | O_EXCL, 0600);
+                EXPECT(fd >= 0 && !close(fd));
+        }
+}
+
 static void many(unsigned count)
 {
         char name[32];
         unsigned sum, expected = 0;
         EXPECT(!mkdir("many", 0700) && !chdir("many"));
-        for (unsigned i = 0; i < count; i++) {
-                snprintf(name, sizeof(name), "n%u", i);
-                int fd = open(name, O_CREAT | O_WRONLY | O_EXCL, 0600);
-                EXPECT(fd >= 0 && !close(fd));
+        for (unsigned i = 0; i < count; i++)
                 expected += i;
-        }
+        make(count);
         EXPECT(count_files(&sum) == count && sum == expected);
         /* Long forgotten ones are found again. */
         for (unsigned i = 0; i < count; i += 97) {
@@ -457,6 +465,8 @@ int main(int argc, char **argv)
                 run_model((unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]));
         else if (!strcmp(argv[1], "many") && argc == 4)
                 many((unsigned)atoi(argv[3]));
+        else if (!strcmp(argv[1], "make") && argc == 4)
+                make((unsigned)atoi(argv[3]));
         else if (!strcmp(argv[1], "race") && argc == 4)
                 race((unsigned)atoi(argv[3]));
         else

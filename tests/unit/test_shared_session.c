@@ -528,6 +528,48 @@ static void test_a_folder_is_read_whole_in_small_pieces(void **state)
         assert_int_equal(seen, 302);
 }
 
+/* With what a lookup would say of each, far more files than there are descriptors, and all given back at the end. */
+static void test_a_folder_of_50000_files_is_read_with_few_descriptors(void **state)
+{
+        struct fuse_read_in in = { .size = 65536 };
+        static uint64_t nodes[50000];
+        char path[256];
+        unsigned seen = 0;
+        uint32_t mode = 0;
+        (void)state;
+        for (int i = 0; i < 50000; i++) {
+                snprintf(path, sizeof(path), "%s/%d", client.path, i);
+                assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+        }
+        assert_int_equal(open_file(FUSE_ROOT_ID, O_RDONLY, FUSE_OPENDIR, &in.fh), 0);
+        for (;;) {
+                begin(FUSE_READDIRPLUS, FUSE_ROOT_ID);
+                add(&in, sizeof(in));
+                int length = send_cut(0, sizeof(struct fuse_out_header) + in.size);
+                assert_true(length >= 0);
+                if (!length)
+                        break;
+                for (int at = 0; at < length;) {
+                        const struct fuse_direntplus *entry = (const void *)((const char *)answer() + at);
+                        in.offset = entry->dirent.off;
+                        if (entry->entry_out.nodeid)
+                                nodes[seen++] = entry->entry_out.nodeid;
+                        at += (int)FUSE_DIRENTPLUS_SIZE(entry);
+                }
+        }
+        assert_int_equal(seen, 50000);
+        for (unsigned i = 0; i < seen; i += 499)
+                assert_int_equal(get_mode(nodes[i], &mode), 0);
+        assert_int_equal(mode, S_IFREG | 0600);
+        const struct fuse_forget_in forget = { .nlookup = 1 };
+        for (unsigned i = 0; i < seen; i++) {
+                begin(FUSE_FORGET, nodes[i]);
+                add(&forget, sizeof(forget));
+                send_cut(0, 0);
+        }
+        assert_int_equal(get_mode(nodes[0], &mode), -ESTALE);
+}
+
 static void test_requests_that_are_cut_off_are_answered_by_an_error(void **state)
 {
         uint64_t node = 0, file = 0;
@@ -567,6 +609,7 @@ int main(void)
                 TEST(test_writes_take_set_user_id_bits_where_the_guest_says_so),
                 TEST(test_extended_attributes_of_the_host_are_not_the_guests),
                 TEST(test_a_folder_is_read_whole_in_small_pieces),
+                TEST(test_a_folder_of_50000_files_is_read_with_few_descriptors),
                 TEST(test_requests_that_are_cut_off_are_answered_by_an_error),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
