@@ -3,7 +3,6 @@
 
 Each ends as soon as its words are seen. All take about three minutes, so all but the quickest wait for ONGGI_TEST_SYSTEMS=all."""
 import glob
-import gzip
 import os
 import re
 import shlex
@@ -38,12 +37,9 @@ SYSTEMS = {
     "memtest32": (["--kernel", "/boot/memtest86+ia32.bin", "--append", "console=ttyS0,115200 nopause"], ["/boot/memtest86+ia32.bin"],
                   r"Memtest86\+.*CLK", 30, False),
     "linux32": (["--kernel", "/guest/linux32", "--initrd", "/guest/init32", "--append", QUIET], ["/guest/linux32", "/guest/init32"],
-                r"userspace of \S+-686 on i686, 32 bits", 90, True),
+                r"userspace of \S+-686 on i686, 32 bits", 90, False),
     "linux612": (["--kernel", "/guest/linux612", "--initrd", "/guest/init64", "--append", QUIET],
                  ["/guest/linux612", "/guest/init64"], r"userspace of 6\.12\.\S+ on x86_64, 64 bits", 60, False),
-    "xen": (["--kernel", "/guest/xen", "--append", "com1=115200,8n1 console=com1 dom0_mem=256M noreboot",
-             "--module", f"/guest/linux,console=hvc0 {QUIET}", "--module", "/guest/init64", "--memory", "768m"],
-            ["/guest/xen", "/guest/linux", "/guest/init64"], r"userspace of \S+ on x86_64, 64 bits", 90, False),
 }
 # OVMF restores CR8 behind each interrupt, which ends QEMU 7.2 as the machine below (an assertion about its lock in cpu_interrupt()).
 BY_NAME_ONLY = {
@@ -90,21 +86,13 @@ def provide(folder, wanted):
         source = {
             "/guest/init32": lambda: initramfs(folder, "init32", "-m32"),
             "/guest/init64": lambda: initramfs(folder, "init64"),
-            "/guest/linux": v2_machine.kernel,
             "/guest/linux612": lambda: downloaded("linux-image-6.12*cloud-amd64-unsigned", "boot/vmlinuz-*"),
             "/guest/linux32": lambda: downloaded("debian-installer-12-netboot-i386", "usr/lib/debian-installer/images/12/i386/text/"
                                                  "debian-installer/i386/linux"),
-            "/guest/xen": lambda: unpacked(folder, downloaded("xen-hypervisor-4.17-amd64", "boot/xen-4.17-amd64.gz")),
         }.get(path, lambda path=path: path if os.path.exists(path) else None)()
         if source:
             files[path] = str(source)
     return files
-
-
-def unpacked(folder, path):
-    if path:
-        (folder / "xen").write_bytes(gzip.decompress(Path(path).read_bytes()))
-    return folder / "xen" if path else None
 
 
 def plain(text):
