@@ -22,7 +22,7 @@ const struct option_spec program_option_table[] = {
           "container, or vm: a virtual machine with a kernel of its own" },
         { "kernel", 0, OPTION_STRING, AT(kernel), "FILE|VERSION",
           "the virtual machine's kernel; the newest of `onggi kernel` if not given" },
-        { "engine", 0, OPTION_STRING, AT(engine), "ENGINE", "what runs a virtual machine's instructions: auto, kvm" },
+        { "engine", 0, OPTION_STRING, AT(engine), "ENGINE", "what runs a virtual machine's instructions: auto, kvm, soft" },
         { "init", 0, OPTION_FLAG, AT(init), NULL, "put a small process in front that reaps and forwards signals" },
         { "stop-signal", 0, OPTION_STRING, AT(stop_signal), "SIGNAL", "what `stop` sends first" },
         { "stop-timeout", 0, OPTION_NUMBER, AT(stop_timeout), "SECONDS", "when `stop` kills" },

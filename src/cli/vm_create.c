@@ -45,7 +45,7 @@ static const struct option_spec create_option_table[] = {
         { "share", 0, OPTION_LIST, AT(shares), "TAG=FOLDER[,ro]",
           "a folder that the guest mounts by its tag (virtiofs)" },
         { "on-reset", 0, OPTION_STRING, AT(on_reset), "restart|stop", "what the guest's reset does (restart)" },
-        { "engine", 0, OPTION_STRING, AT(engine), "auto|kvm",
+        { "engine", 0, OPTION_STRING, AT(engine), "auto|kvm|soft",
           "what runs its instructions (the first that can run an ordinary kernel); a named one is used even if it cannot" },
         { "label", 'l', OPTION_LIST, AT(labels), "KEY[=VALUE]", "attach a label" },
         { "rm", 0, OPTION_FLAG, AT(remove), NULL, "remove it when it ends" },

@@ -72,7 +72,7 @@ static int add_contestants(struct comparison *comparison, struct error *err)
                 if (!(*vessel)->engines)
                         r = add_contestant(comparison, *vessel, NULL, err);
                 for (const struct engine_choice *engine = (*vessel)->engines; !r && engine && engine->name; engine++)
-                        r = add_contestant(comparison, *vessel, engine->name, err);
+                        r = engine->by_name_only ? 0 : add_contestant(comparison, *vessel, engine->name, err);
         }
         return r;
 }

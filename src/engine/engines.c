@@ -5,9 +5,11 @@
 
 #include "base/text.h"
 #include "engine/kvm/kvm.h"
+#include "engine/soft/soft.h"
 
 const struct engine_choice engine_choices[] = {
-        { "kvm", kvm_self_test },
+        { "kvm", kvm_self_test, false },
+        { "soft", soft_self_test, true },
         { 0 },
 };
 
@@ -34,6 +36,8 @@ int engine_choose(const char *wanted, const struct engine_choice **choice, struc
         int r = -ENOENT;
         for (const struct engine_choice *one = engine_choices; one->name; one++) {
                 struct error reason = { 0 };
+                if (one->by_name_only)
+                        continue;
                 *choice = one;
                 r = one->self_test(&reason);
                 if (!r)
@@ -42,5 +46,6 @@ int engine_choose(const char *wanted, const struct engine_choice **choice, struc
         }
         if (text_failed(&reasons))
                 return error_memory(err);
-        return error_set(err, r, "%s", reasons.data ? reasons.data : "there is no engine");
+        return error_set(err, r, "%s (--engine soft runs it on a CPU in software, many times slower)",
+                         reasons.data ? reasons.data : "there is no engine");
 }

@@ -4,12 +4,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 struct engine_choice {
         const char *name;
         /* Whether this host's can run an ordinary kernel; milliseconds. 0, or a negative errno with the reason. */
         int (*self_test)(struct error *err);
+        bool by_name_only; /* so slow that a person must ask for it: "auto" names it and does not take it */
 };
 
 /* Ends with a name of NULL. */

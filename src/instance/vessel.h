@@ -6,7 +6,7 @@
  * A vessel is an OCI runtime first of all: onggi-runtime for containers, onggi-runtime-vm for virtual machines. Both are
  * called alike and with the same bundle. A virtual machine's bundle says more in annotations (all values are strings):
  *
- *     org.onggi.vm.engine    what runs its instructions: "kvm"
+ *     org.onggi.vm.engine    what runs its instructions: "kvm" or "soft"
  *     org.onggi.vm.kernel    a release in the store of kernels; a file (an absolute path) brings its initramfs beside it
  *     org.onggi.vm.memory    bytes of guest memory
  *     org.onggi.vm.cpus      number of virtual CPUs; what of their time it may use is in linux.resources as for containers

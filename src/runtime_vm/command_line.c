@@ -88,6 +88,8 @@ static int add_all(const struct command_line *line, char ***argv, struct error *
         if (list_append(argv, "--memory") < 0 || list_printf(argv, "%llu", (unsigned long long)settings->memory) < 0 ||
             list_append(argv, "--cpus") < 0 || list_printf(argv, "%u", settings->cpus) < 0)
                 return error_memory(err);
+        if (settings->engine && (list_append(argv, "--engine") < 0 || list_append(argv, settings->engine) < 0))
+                return error_memory(err);
         int r = add_passed(argv, "--initrd", "/proc/self/fd/", line->archive, "", err);
         if (!r)
                 r = add_passed(argv, "--reason", "", line->reason, "", err);

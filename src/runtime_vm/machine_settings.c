@@ -155,11 +155,12 @@ int machine_settings_read(const struct config *config, bool files, struct machin
 {
         *settings = (struct machine_settings){ 0 };
         const char *engine = machine_annotation(config, MACHINE_ANNOTATION_ENGINE);
-        if (engine && strcmp(engine, "kvm") && strcmp(engine, "auto"))
+        if (engine && strcmp(engine, "kvm") && strcmp(engine, "soft") && strcmp(engine, "auto"))
                 return error_set(err, -EINVAL,
                                  "config.json: annotation " MACHINE_ANNOTATION_ENGINE
-                                 " is \"%s\"; the engine that there is is kvm",
+                                 " is \"%s\"; the engines that there are are kvm and soft",
                                  engine);
+        settings->engine = engine && strcmp(engine, "auto") ? engine : NULL;
         int r = read_memory(config, settings, err);
         if (!r)
                 r = read_cpus(config, settings, err);

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "container/config.h"
 
-#define MACHINE_ANNOTATION_ENGINE "org.onggi.vm.engine" /* "kvm" */
+#define MACHINE_ANNOTATION_ENGINE "org.onggi.vm.engine" /* "kvm" or "soft" */
 #define MACHINE_ANNOTATION_KERNEL                                                                                      \
         "org.onggi.vm.kernel" /* a file, or a version of the kernel cache; missing: the newest */
 #define MACHINE_ANNOTATION_MEMORY "org.onggi.vm.memory" /* bytes */
@@ -33,6 +33,7 @@ struct machine_settings {
         char *command_line;       /* of the kernel */
         uint64_t memory;          /* bytes, whole MiB */
         unsigned cpus;
+        const char *engine;                /* NULL: kvm; borrowed */
         const char *image, *disk, *reason; /* borrowed from the configuration; NULL: none */
 };
 

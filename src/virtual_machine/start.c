@@ -108,6 +108,8 @@ static int append_beginning(struct start *start)
         const struct vm_settings *settings = &start->settings;
         char ***list = &start->arguments;
         _cleanup_free_ char *append = command_line(start);
+        if (append_pair(list, "--engine", start->engine->name) < 0)
+                return -ENOMEM;
         if (start->restore)
                 return append_pair(list, "--restore", start->restore);
         if (!append)

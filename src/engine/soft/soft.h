@@ -10,3 +10,6 @@
 #include "engine/engine.h"
 
 extern const struct engine_operations soft_engine;
+
+/* Whether this host lets the engine have what it wants: 0, or a negative errno with the reason. */
+int soft_self_test(struct error *err);
