@@ -71,7 +71,7 @@ def nested(tmp_path_factory):
                 before="mkdir -p /share2/private; chmod 700 /share2/private; echo hello >/share2/greeting; echo deep >/share2/private/deep; "
                        "chown -R 1000 /share2; mknod /share2/device c 1 3; chmod 600 /share2/greeting",
                 after="cat /share2/greeting; pidof onggi-vmm onggi-share || echo no process is left")
-    return bench.run()
+    return {name: (status, text.replace("\r", "")) for name, (status, text) in bench.run().items()}
 
 
 def test_the_guests_came_to_their_end(nested):
