@@ -16,6 +16,7 @@ MODULES = ["overlay", "ext4", "erofs", "loop", "bridge", "veth", "nf_tables", "n
            "nft_redir", "nf_conntrack", "nf_nat", "act_mirred", "cls_u32", "sch_ingress", "virtio_pci"]
 
 BEGIN = """
+dmesg -n 1
 for module in $(cat /modules); do insmod $module 2>/dev/null; done
 mount -t tmpfs -o size=80% state /var 2>/dev/null || { mkdir -p /var; mount -t tmpfs -o size=80% state /var; }
 mkdir -p /var/lib /var/tmp /etc; [ -e /dev/net/tun ] || { mkdir -p /dev/net; mknod /dev/net/tun c 10 200; }
@@ -76,5 +77,6 @@ def run(script, files, folder, memory=2048, timeout=400):
     files = {**files, **modules, "/modules": folder / "modules"}
     status, output = v2_machine.run(BEGIN + script, files, memory=memory, timeout=timeout)
     assert status != 124, output[-4000:]
+    output = re.sub(r"^\[ *\d+\.\d+\] .*\n", "", output, flags=re.MULTILINE)  # the kernel's, before it was told to be quiet
     parts = re.split(r"^section (\w+):\n", output, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2])), output
