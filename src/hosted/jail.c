@@ -85,15 +85,13 @@ static const int calls_of_folders[] = {
 };
 
 static const int calls_of_main[] = {
-        SYS_epoll_wait,   SYS_accept4, SYS_unlink, SYS_tgkill,  SYS_gettid,   SYS_newfstatat,
-        SYS_rt_sigaction, SYS_lseek,   SYS_wait4,  SYS_recvmsg, SYS_pwrite64, SYS_pread64,
-        SYS_socketpair,
+        SYS_epoll_wait, SYS_accept4, SYS_unlink,  SYS_tgkill,   SYS_gettid,  SYS_newfstatat, SYS_rt_sigaction,
+        SYS_lseek,      SYS_wait4,   SYS_recvmsg, SYS_pwrite64, SYS_pread64, SYS_socketpair,
 };
 
 static const uint32_t ioctls_of_machines[] = {
-        KVM_RUN,       KVM_IRQ_LINE,      KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,
-        KVM_GET_SREGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,  TIOCGWINSZ,    TUNSETQUEUE,
-        KVM_INTERRUPT, KVM_NMI,
+        KVM_RUN,           KVM_IRQ_LINE,  KVM_SIGNAL_MSI, KVM_IOEVENTFD, KVM_GET_REGS,  KVM_GET_SREGS,
+        KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TIOCGWINSZ,     TUNSETQUEUE,   KVM_INTERRUPT, KVM_NMI,
 };
 
 /* Snapshots and resets: all that a machine has, read and set. */

@@ -41,8 +41,8 @@ int jail_folder_enter(const char *path, bool read_only, bool no_jail, int *folde
 }
 
 /*
- * What a guest's users may do to their own files, its root to all of them, and a server that does neither of it by itself
- * must be able to do for them. None of it reaches beyond the mount of the folder.
+ * What a guest's users may do to their own files and its root to all of them, a server must be able to do for
+ * them. None of it reaches beyond the mount of the folder.
  */
 #define BIT(capability) (1ULL << (capability))
 #define TO_READ         BIT(CAP_DAC_READ_SEARCH)
@@ -53,8 +53,8 @@ int jail_folder_enter(const char *path, bool read_only, bool no_jail, int *folde
 int jail_folder_lock(int folder, bool read_only, bool no_jail, struct error *err)
 {
         /*
-         * A thread that makes a file as one of the guest's users stays able to do so where the guest's kernel let it. An ordinary
-         * user may not change this, and has nothing to keep either.
+         * A thread that makes a file as one of the guest's users stays able to do so where the guest's kernel let it.
+         * An ordinary user may not change this, and has nothing to keep either.
          */
         (void)prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED, 0, 0, 0);
         if (no_jail)

@@ -16,8 +16,8 @@ int jail_open_mount(const char *path, uint64_t attributes, bool recursive, struc
 int jail_change_root(int mounted, struct error *err);
 
 /*
- * Namespaces of its own: `flags` (CLONE_NEW…), in a user namespace where that takes one. Returns 1, or 0 where this process
- * may have none.
+ * Namespaces of its own: `flags` (CLONE_NEW…), in a user namespace where that takes one. Returns 1, or 0 where this
+ * process may have none.
  */
 int jail_leave_namespaces(int flags, struct error *err);
 
@@ -25,8 +25,8 @@ int jail_leave_namespaces(int flags, struct error *err);
 int jail_keep_capabilities(uint64_t kept, struct error *err);
 
 /*
- * From here on files are opened, made, moved and removed only beneath `folder` (-1: nowhere), and there as far as `allowed`
- * (LANDLOCK_ACCESS_FS_…) goes: landlock(7), where there is any.
+ * From here on files are opened, made, moved and removed only beneath `folder` (-1: nowhere), and there as far as
+ * `allowed` (LANDLOCK_ACCESS_FS_…) goes: landlock(7), where there is any.
  */
 int jail_lock_files(int folder, uint64_t allowed, struct error *err);
 

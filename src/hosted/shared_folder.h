@@ -24,7 +24,10 @@ struct shared_folder_settings {
         struct shared_session_settings session;
 };
 
-/* TAG=FOLDER[,ro][,cache=auto|always|never][,writeback][,queues=N]. A comma in the folder's name is written twice. -EINVAL. */
+/*
+ * TAG=FOLDER[,ro][,cache=auto|always|never][,writeback][,queues=N]. A comma in the folder's name is written twice.
+ * -EINVAL.
+ */
 int shared_folder_parse(const char *text, unsigned cpus, struct shared_folder_settings *settings, struct error *err);
 
 int shared_folder_open(struct vmm *vmm, const struct shared_folder_settings *settings, bool no_jail,

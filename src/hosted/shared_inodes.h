@@ -53,8 +53,8 @@ int shared_inode_borrow(struct shared_inodes *inodes, uint64_t number, struct sh
 void shared_inode_return(struct shared_inodes *inodes, struct shared_inode *inode);
 
 /*
- * The guest was told of a file: counts a lookup of its inode and sets its number. `fd` (O_PATH, taken over, also where it fails)
- * may be -1: it is opened when it is needed. Name NULL: it has none. -ENOMEM, -ENFILE.
+ * The guest was told of a file: counts a lookup of its inode and sets its number. `fd` (O_PATH, taken over, also where
+ * it fails) may be -1: it is opened when it is needed. Name NULL: it has none. -ENOMEM, -ENFILE.
  */
 int shared_inode_look_up(struct shared_inodes *inodes, struct shared_inode *parent, const char *name, int fd,
                          const struct shared_identity *identity, uint64_t *number);
@@ -70,6 +70,9 @@ void shared_inode_will_lose_name(struct shared_inodes *inodes, struct shared_ino
 void shared_inode_moved(struct shared_inodes *inodes, const struct shared_identity *identity,
                         struct shared_inode *parent, const char *name);
 
-/* What statx(2) says of `name` in `folder` ("": of the descriptor itself); never follows a link. 0 or a negative errno. */
+/*
+ * What statx(2) says of `name` in `folder` ("": of the descriptor itself); never follows a link. 0 or a negative
+ * errno.
+ */
 int shared_file_status(int folder, const char *name, struct statx *status);
 struct shared_identity shared_identity_of(const struct statx *status);

@@ -253,7 +253,7 @@ static void run_and_exit(const struct shared_process *process, int channel)
 {
         struct error err = { 0 };
         prctl(PR_SET_NAME, "onggi-share");
-        /* The channel's end is what it watches; a thread that hangs in a file system must not outlive the guest either. */
+        /* It watches the channel's end; a thread that hangs in a file system must not outlive the guest either. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (run(process, channel, &err) < 0)
                 (void)send(channel, &err, sizeof(err), MSG_NOSIGNAL);
