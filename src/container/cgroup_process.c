@@ -231,9 +231,8 @@ bool cgroup_is_frozen(const struct cgroup *cgroup)
                 return control_read(directory->fd, "freezer.state", text, sizeof(text)) > 0 && !strcmp(text, "FROZEN");
         if (control_read(directory->fd, "cgroup.events", text, sizeof(text)) <= 0)
                 return false;
-        return strstr(text, "frozen 1") ||
-               (control_read(directory->fd, "cgroup.freeze", text, sizeof(text)) > 0 && !strcmp(text, "1") &&
-                all_but_kernel_threads_stand(directory));
+        return strstr(text, "frozen 1") || (control_read(directory->fd, "cgroup.freeze", text, sizeof(text)) > 0 &&
+                                            !strcmp(text, "1") && all_but_kernel_threads_stand(directory));
 }
 
 /* ---- signals ---- */

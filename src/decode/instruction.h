@@ -72,8 +72,8 @@ enum {
         TOUCHES_GENERAL_REG = 1 << 2, /* ModRM.reg is a general register; it is written */
         TOUCHES_GENERAL_RM = 1 << 3,  /* ModRM.rm, if a register, is a general one */
         TOUCHES_FLAGS = 1 << 4,
-        TOUCHES_RCX = 1 << 5, /* written */
-        TOUCHES_RDI = 1 << 6, /* memory at DS:rDI is written */
+        TOUCHES_RCX = 1 << 5,      /* written */
+        TOUCHES_RDI = 1 << 6,      /* memory at DS:rDI is written */
         TOUCHES_RM_WRITE = 1 << 7, /* the general register of ModRM.rm is written, not read */
 };
 

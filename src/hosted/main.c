@@ -96,8 +96,9 @@ int main(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         if (!r && (!(settings.kernel || settings.firmware || settings.restore) || argv[operands]))
-                r = error_set(&err, -1,
-                              "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
+                r = error_set(
+                        &err, -1,
+                        "usage: onggi-vmm --kernel FILE|--firmware bios|uefi|FILE [OPTIONS]; `onggi-vmm --help` lists them");
         if (!r)
                 r = find_engine(&settings, &err);
         if (!r)

@@ -295,10 +295,10 @@ static int set_up(struct vmm *vmm, const struct vmm_settings *settings, struct e
         if (!r)
                 r = vmm->snapshot ? 0 : boot_files_load(vmm, settings, &vmm->boot_files, &entry, err);
         if (!r)
-                r = vmm->operations->open(
-                        &(struct engine_settings){
-                                .topology = settings->topology, .cpu = settings->cpu, .bare = settings->own_chips },
-                        &vmm->engine, err);
+                r = vmm->operations->open(&(struct engine_settings){ .topology = settings->topology,
+                                                                     .cpu = settings->cpu,
+                                                                     .bare = settings->own_chips },
+                                          &vmm->engine, err);
         if (!r && !(vmm->operations->has(vmm->engine) & ENGINE_HAS_LOCAL_APIC))
                 r = own_interrupts_open(vmm, &settings->topology, &vmm->own, err);
         if (!r)

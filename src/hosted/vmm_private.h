@@ -81,7 +81,7 @@ struct vmm {
         struct console console;
         bool jailed;
         struct own_interrupts *own; /* NULL: the engine has interrupt controllers */
-        int report; /* descriptor of report.h, or -1 */
+        int report;                 /* descriptor of report.h, or -1 */
         unsigned processor_count;
         struct processor *processors;
         struct doorbell *doorbells; /* all that the machine may ask for; fixed once the guest runs */

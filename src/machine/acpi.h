@@ -11,9 +11,9 @@
 #include "machine/memory.h"
 #include "machine/topology.h"
 
-#define ACPI_START    0xe0000
-#define ACPI_END      0x100000
-#define ACPI_CPUS_MAX 254
+#define ACPI_START       0xe0000
+#define ACPI_END         0x100000
+#define ACPI_CPUS_MAX    254
 #define ACPI_ROOT_LENGTH 36 /* bytes of the root pointer: section 5.2.5.3 */
 
 /* The last page of it is generation.h's. */

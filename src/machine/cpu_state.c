@@ -195,8 +195,8 @@ void cpu_reset(struct cpu_state *state)
         state->segments[CPU_CS].selector = 0xf000;
         state->segments[CPU_CS].base = 0xffff0000;
         state->segments[CPU_LDTR] = (struct cpu_segment){ .limit = 0xffff, .attributes = TYPE_LDT | SEGMENT_PRESENT };
-        state->segments[CPU_TR] = (struct cpu_segment){ .limit = 0xffff,
-                                                        .attributes = TYPE_TASK_BUSY | SEGMENT_PRESENT };
+        state->segments[CPU_TR] =
+                (struct cpu_segment){ .limit = 0xffff, .attributes = TYPE_TASK_BUSY | SEGMENT_PRESENT };
         state->gdt.limit = state->idt.limit = 0xffff;
         cpu_reset_floating_point(state);
 }

@@ -193,7 +193,11 @@ static const struct bus_operations ports_operations = { "pci ports", ports_read,
 int pci_bus_init(struct pci_bus *pci, struct bus *ports, struct bus *mmio,
                  void (*message)(void *owner, uint64_t address, uint32_t data), void *owner)
 {
-        *pci = (struct pci_bus){ .mmio = mmio, .owner = owner, .message = message, .next_window = PCI_WINDOW_START, .ecam = PCI_ECAM_START };
+        *pci = (struct pci_bus){ .mmio = mmio,
+                                 .owner = owner,
+                                 .message = message,
+                                 .next_window = PCI_WINDOW_START,
+                                 .ecam = PCI_ECAM_START };
         int r = bus_claim(ports, PCI_PORTS_START, PCI_PORTS_LENGTH, &ports_operations, pci);
         return r < 0 ? r : bus_claim(mmio, PCI_ECAM_START, PCI_ECAM_LENGTH, &ecam_operations, pci);
 }
