@@ -11,7 +11,7 @@ test="$demo libcmocka-dev libzydis-dev python3-pytest python3-pytest-xdist skope
       podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq zstd
       qemu-system-x86 linux-image-cloud-amd64 acpica-tools qemu-utils erofs-utils e2fsprogs cpio
       seabios ovmf grub-rescue-pc ipxe u-boot-qemu memtest86+"
-bench="$demo crun runc podman time util-linux nftables iproute2 lz4 qemu-system-x86 linux-image-cloud-amd64"
+bench="$demo crun runc podman time util-linux nftables iproute2 lz4 qemu-utils qemu-system-x86 linux-image-cloud-amd64"
 lint="clang-format clang-tidy jq shellcheck"
 fuzz="clang libclang-rt-14-dev"
 

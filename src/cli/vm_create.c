@@ -24,9 +24,10 @@ struct create_options {
 #define AT(field) offsetof(struct create_options, field)
 static const struct option_spec create_option_table[] = {
         { "name", 0, OPTION_STRING, AT(name), "NAME", "its name (one is made up)" },
-        { "disk", 0, OPTION_LIST, AT(disks), "FILE[,ro][,serial=TEXT][,queues=N]",
-          "a disk image or a block device; may be given more than once" },
-        { "iso", 0, OPTION_LIST, AT(isos), "FILE", "a CD; may be given more than once" },
+        { "disk", 0, OPTION_LIST, AT(disks), "FILE[,OPTIONS]",
+          "a raw or qcow2 image or a block device, with ro, format=, backing=, full=error|pause, serial=, queues=, "
+          "rate-bytes=, rate-operations=; may be given more than once" },
+        { "iso", 0, OPTION_LIST, AT(isos), "FILE", "a CD" },
         { "kernel", 0, OPTION_STRING, AT(kernel), "FILE", "start this kernel, without firmware" },
         { "initrd", 0, OPTION_LIST, AT(initrds), "FILE", "the kernel's initial RAM disk; several follow one another" },
         { "module", 0, OPTION_LIST, AT(modules), "FILE[,ARGUMENTS]", "a module of a PVH or multiboot kernel" },

@@ -59,7 +59,7 @@ static const struct option_spec options[] = {
         { "report", 0, OPTION_STRING, offsetof(struct vmm_settings, report), "DESCRIPTOR",
           "gets a line of JSON when the guest runs and one when the machine has ended, with how it did" },
         { "control", 0, OPTION_STRING, offsetof(struct vmm_settings, control), "PATH",
-          "a socket that takes commands: status, pause, resume, power, stop, balloon, statistics" },
+          "a socket that takes commands: status, pause, resume, power, reset, stop, balloon, rate, statistics, snapshot" },
         { "own-chips", 0, OPTION_FLAG, offsetof(struct vmm_settings, own_chips), NULL,
           "interrupt controllers and timers of this program, though the engine has some: to test them" },
         { "no-jail", 0, OPTION_FLAG, offsetof(struct vmm_settings, no_jail), NULL,

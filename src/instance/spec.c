@@ -247,8 +247,7 @@ int spec_build(const struct spec_input *input, json_t **spec, struct error *err)
         const struct instance_settings *settings = input->settings;
         _cleanup_free_ char **own = spec_arguments(settings);
         _cleanup_list_ char **arguments = NULL;
-        if (!own ||
-            (input->init && (list_append(&arguments, SPEC_INIT) < 0 || list_append(&arguments, "--") < 0)))
+        if (!own || (input->init && (list_append(&arguments, SPEC_INIT) < 0 || list_append(&arguments, "--") < 0)))
                 return error_memory(err);
         for (char **argument = own; *argument; argument++)
                 if (list_append(&arguments, *argument) < 0)

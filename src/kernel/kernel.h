@@ -20,7 +20,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-/* What onggi starts its guests with; see docs/benchmarks.md for what each word saves. */
+/* What onggi starts its guests with; `bench/run guest_options` measures what each word saves. */
 #define KERNEL_COMMAND_LINE                                                                                            \
         "quiet reboot=k panic=-1 no_timer_check tsc=reliable mitigations=off random.trust_cpu=on "                     \
         "cryptomgr.notests initcall_blacklist=load_system_certificate_list 8250.nr_uarts=1 i8042.noaux i8042.nokbd"

@@ -223,6 +223,8 @@ static int check_boot(const struct vm_settings *settings, struct error *err)
 {
         if (!settings->kernel && !settings->firmware && !settings->disks && !settings->isos)
                 return error_set(err, -EINVAL, "nothing to start: give --kernel, --disk, --iso or --firmware");
+        if (list_length(settings->isos) > 1)
+                return error_set(err, -EINVAL, "a machine has one CD drive: give --iso once");
         if (settings->kernel && settings->firmware)
                 return error_set(err, -EINVAL, "--kernel starts without firmware: give one of --kernel and --firmware");
         if (!settings->kernel && (settings->initrds || settings->append || settings->modules))
