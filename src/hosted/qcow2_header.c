@@ -149,7 +149,7 @@ static int read_rest(struct qcow2 *image, const uint8_t *cluster, const char *na
         uint64_t end = image->cluster_size;
         if (header->backing_offset) {
                 if (!header->backing_length || header->backing_length > QCOW2_BACKING_NAME_MAX ||
-                    header->backing_offset < header->header_length ||
+                    header->backing_length > end || header->backing_offset < header->header_length ||
                     header->backing_offset > end - header->backing_length)
                         return error_set(err, -EINVAL, "disk %s names its backing file outside its header", name);
                 end = header->backing_offset;
