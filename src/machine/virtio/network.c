@@ -134,6 +134,8 @@ static int deliver(struct virtio_network *network, unsigned pair)
                         header = gpa(first->guest.at + HEADER_BUFFERS);
                 }
                 descriptors += chain.descriptors;
+                if (descriptors > queue->size) /* none of them is given back yet: a ring has no more to give */
+                        return -1;
                 used[count++] = (struct virtqueue_used){ chain.head, chain.descriptors, (uint32_t)written };
                 done += written;
         }
