@@ -115,26 +115,32 @@ static int run_flush(struct disk_image *image, const struct block_request *reque
         return image->qcow2 ? qcow2_flush(image->qcow2) : disk_storage_sync(&image->storage);
 }
 
-/* A raw disk that was not said to be one must not become something else for whoever looks at it next. */
-static bool disguises(const struct disk_image *image, const struct block_request *request, const struct iovec *vector,
-                      unsigned count)
+/*
+ * A raw disk that was not said to be one must not become something else for whoever looks at it next. Its first sector
+ * is copied before it is looked at: the guest can change its buffer meanwhile.
+ */
+static int write_start(struct disk_image *image, const struct block_request *request, const struct iovec *vector,
+                       unsigned count)
 {
-        uint8_t start[4];
-        struct iovec slice[sizeof(start)];
-        if (!image->probed || image->qcow2 || request->offset)
-                return false;
+        uint8_t start[VIRTIO_BLOCK_SECTOR];
+        struct iovec slice[STORAGE_PARTS_MAX];
+        size_t length = 0;
         unsigned parts = vector_slice(vector, count, 0, sizeof(start), slice);
-        for (unsigned i = 0, at = 0; i < parts; at += slice[i++].iov_len)
-                memcpy(start + at, slice[i].iov_base, slice[i].iov_len);
-        return qcow2_recognise(start, sizeof(start));
+        for (unsigned i = 0; i < parts; length += slice[i++].iov_len)
+                memcpy(start + length, slice[i].iov_base, slice[i].iov_len);
+        if (qcow2_recognise(start, length))
+                return -EPERM;
+        int r = disk_storage_writev(&image->storage, &(struct iovec){ start, length }, 1, 0, request->durable);
+        parts = vector_slice(vector, count, length, UINT64_MAX, slice);
+        return r || !parts ? r : disk_storage_writev(&image->storage, slice, parts, length, request->durable);
 }
 
 static int run_write(struct disk_image *image, const struct block_request *request)
 {
         struct iovec vector[STORAGE_PARTS_MAX];
         unsigned count = vector_of(request, vector);
-        if (disguises(image, request, vector, count))
-                return -EPERM;
+        if (image->probed && !image->qcow2 && !request->offset)
+                return write_start(image, request, vector, count);
         if (!image->qcow2)
                 return disk_storage_writev(&image->storage, vector, count, request->offset, request->durable);
         int r = qcow2_write(image->qcow2, vector, count, request->offset);
