@@ -104,7 +104,7 @@ int agent_command(int control, enum agent_type type, const void *data, size_t le
         int r = frame_send(control, type, data, length, NULL, 0);
         if (r < 0)
                 return error_code(err, r, "cannot talk to the guest's agent");
-        for (;;) {
+        for (unsigned states = 0;; states++) {
                 _cleanup_free_ char *answer = NULL;
                 size_t answer_length;
                 int kind = agent_receive(control, &answer, &answer_length, err);
@@ -114,7 +114,7 @@ int agent_command(int control, enum agent_type type, const void *data, size_t le
                         return 0;
                 if (kind == AGENT_ERROR)
                         return agent_failure(answer, answer_length, err);
-                if (kind != AGENT_STATE)
+                if (kind != AGENT_STATE || states == AGENT_STATES_MAX)
                         return error_set(err, -EPROTO, "the guest's agent answers something else");
         }
 }

@@ -20,6 +20,9 @@
 /* How long a guest may take for what costs it nothing. */
 #define AGENT_SECONDS 10
 
+/* More states than a guest can have: who tells as many keeps us waiting on purpose. */
+#define AGENT_STATES_MAX 16
+
 /*
  * Connects to the agent of the machine whose folder that is. A blocking connection whose reads and writes fail with -EAGAIN
  * after AGENT_SECONDS. -ECONNREFUSED: nobody listens there (yet).

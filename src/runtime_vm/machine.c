@@ -195,7 +195,8 @@ static int await(const struct state *state, int expected, int pidfd, struct erro
                 return error_errno(err, "cannot take the guest's connection");
         const struct timeval limit = { .tv_sec = AGENT_SECONDS };
         setsockopt(control, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-        for (r = 0; !r;) {
+        r = 0;
+        for (unsigned states = 0; !r; states++) {
                 _cleanup_free_ char *data = NULL;
                 size_t length;
                 r = wait_for(control, pidfd, err);
@@ -206,7 +207,7 @@ static int await(const struct state *state, int expected, int pidfd, struct erro
                         return ended_early(state, err);
                 if (type < 0)
                         return type;
-                if (type != AGENT_STATE)
+                if (type != AGENT_STATE || states == AGENT_STATES_MAX)
                         return error_set(err, -EPROTO, "the guest's agent breaks the rules of its protocol");
                 r = take_state(data, length, err);
         }
@@ -250,6 +251,17 @@ static int tell_signal(const struct state *state, int signal, bool all, struct e
         return agent_command(control, all ? AGENT_KILL_ALL : AGENT_SIGNAL, &message, sizeof(message), err);
 }
 
+/* Who is to be killed may answer as it likes, and nobody listens: only its death counts, and that has a limit. */
+static bool kill_inside(const struct state *state, int pidfd, bool all)
+{
+        _cleanup_close_ int folder = open_folder(state, NULL);
+        _cleanup_close_ int control = folder < 0 ? -1 : agent_control(folder, NULL);
+        const struct agent_signal message = { .signal = SIGKILL };
+        return control >= 0 &&
+               !frame_send(control, all ? AGENT_KILL_ALL : AGENT_SIGNAL, &message, sizeof(message), NULL, 0) &&
+               await_death(pidfd, DEATH_MILLISECONDS);
+}
+
 /*
  * SIGKILL goes to the guest's program first: so its machine writes what the program wrote, and ends with its exit code. A
  * guest that does not do so in time is killed as it is.
@@ -265,15 +277,16 @@ int machine_signal(const struct state *state, int pidfd, int signal, bool all, s
         if (status == CONTAINER_PAUSED && signal != SIGKILL)
                 return error_set(err, -EBUSY, "cannot send %s to the container %s: it is paused, and would not answer",
                                  signal_name(signal), state->id);
-        struct error own = { 0 };
-        int r = status == CONTAINER_PAUSED ? -EBUSY : tell_signal(state, signal, all, &own);
-        if (signal != SIGKILL)
+        if (signal != SIGKILL) {
+                struct error own = { 0 };
+                int r = tell_signal(state, signal, all, &own);
                 return r < 0 ? error_set(err, own.code, "cannot send %s to the container %s: %s", signal_name(signal),
                                          state->id, own.text)
                              : 0;
-        if (!r && await_death(pidfd, DEATH_MILLISECONDS))
+        }
+        if (status != CONTAINER_PAUSED && kill_inside(state, pidfd, all))
                 return 0;
-        r = process_signal(pidfd, SIGKILL);
+        int r = process_signal(pidfd, SIGKILL);
         return r < 0 && r != -ESRCH ? error_code(err, r, "cannot kill the virtual machine of %s", state->id) : 0;
 }
 
