@@ -61,6 +61,8 @@ static int count_map(struct census *census, const uint64_t *l1, uint64_t entries
         struct qcow2 *image = census->image;
         for (uint64_t i = 0; i < entries; i++) {
                 uint64_t offset = be64toh(l1[i]) & QCOW2_OFFSET_MASK;
+                if (census->lies) /* no repair: and tables that all refer to one another are read without end */
+                        return 0;
                 if (!offset)
                         continue;
                 if (!qcow2_offset_valid(image, offset, image->cluster_size)) {
@@ -112,7 +114,7 @@ static int count_snapshots(struct census *census)
                 int r = disk_storage_read(image->storage, &entry, sizeof(entry), at);
                 if (!r)
                         r = count_snapshot_map(census, be64toh(entry.l1_offset), be32toh(entry.l1_entries));
-                if (r < 0)
+                if (r < 0 || census->lies)
                         return r;
                 uint64_t length = sizeof(entry) + (uint64_t)be32toh(entry.extra_length) + be16toh(entry.id_length) +
                                   be16toh(entry.name_length);
