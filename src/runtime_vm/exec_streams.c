@@ -93,6 +93,7 @@ static int take_exit(const char *data, size_t length, struct error *err)
 static int copy_output(const struct exec_streams *streams, struct error *err)
 {
         const int output = streams->terminal >= 0 ? streams->terminal : STDOUT_FILENO;
+        bool ended[2] = { false };
         for (;;) {
                 _cleanup_free_ char *data = NULL;
                 size_t length;
@@ -101,10 +102,13 @@ static int copy_output(const struct exec_streams *streams, struct error *err)
                         return type;
                 if (type == AGENT_EXIT)
                         return take_exit(data, length, err);
-                if (type != AGENT_OUTPUT && type != AGENT_ERRORS)
+                bool *end = &ended[type == AGENT_ERRORS];
+                /* Behind the end of a stream its number may be another file's. */
+                if ((type != AGENT_OUTPUT && type != AGENT_ERRORS) || *end)
                         return error_set(err, -EPROTO, "the guest's agent answers something else");
                 /* Whoever does not want it any more stops nobody else from getting the exit code. */
                 int to = type == AGENT_OUTPUT ? output : STDERR_FILENO;
+                *end = !length;
                 if (length)
                         (void)write_all(to, data, length);
                 else if (streams->terminal < 0)
