@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "kernel/unpack.h"
 
 #define BLOCK           65536
 #define ALL_BYTES_MAX   ((uint64_t)2 << 30) /* of what is taken out */
@@ -91,9 +92,8 @@ static int extract(struct archive *outer, int target, struct error *err)
         uint64_t written = 0;
         if (!tar)
                 return error_memory(err);
-        archive_read_support_filter_all(tar);
         archive_read_support_format_tar(tar);
-        if (archive_read_open(tar, &inner, NULL, read_inner, NULL) != ARCHIVE_OK)
+        if (unpack_filters(tar) != ARCHIVE_OK || archive_read_open(tar, &inner, NULL, read_inner, NULL) != ARCHIVE_OK)
                 return fail(tar, err);
         for (unsigned i = 0; i < ALL_ENTRIES_MAX; i++) {
                 int status = archive_read_next_header(tar, &entry);

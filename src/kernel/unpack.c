@@ -35,6 +35,18 @@ static int read_all(struct archive *archive, size_t limit, struct text *text, st
         return n < 0 ? fail(archive, err) : 0;
 }
 
+int unpack_filters(struct archive *archive)
+{
+        static int (*const filters[])(struct archive *) = {
+                archive_read_support_filter_gzip, archive_read_support_filter_bzip2, archive_read_support_filter_xz,
+                archive_read_support_filter_lzma, archive_read_support_filter_zstd,  archive_read_support_filter_lz4,
+        };
+        int r = ARCHIVE_OK;
+        for (size_t i = 0; i < ARRAY_SIZE(filters) && r == ARCHIVE_OK; i++)
+                r = filters[i](archive);
+        return r;
+}
+
 int unpack_bytes(const void *bytes, size_t length, size_t limit, char **result, size_t *result_length,
                  struct error *err)
 {
@@ -43,9 +55,8 @@ int unpack_bytes(const void *bytes, size_t length, size_t limit, char **result, 
         struct archive_entry *entry;
         if (!archive)
                 return error_memory(err);
-        archive_read_support_filter_all(archive);
         archive_read_support_format_raw(archive);
-        if (archive_read_open_memory(archive, bytes, length) != ARCHIVE_OK ||
+        if (unpack_filters(archive) != ARCHIVE_OK || archive_read_open_memory(archive, bytes, length) != ARCHIVE_OK ||
             archive_read_next_header(archive, &entry) != ARCHIVE_OK)
                 return fail(archive, err);
         int r = read_all(archive, limit, &text, err);
