@@ -18,6 +18,7 @@ enum {
         SENSE_SIZE = 96,
         CDB_SIZE = 32,
         SIZE_MAX_OF_DRIVER = 255,
+        SECTORS_MAX = 0xffff, /* of 512 bytes, that the driver may ask for at once */
 
         /* section 5.6.6.1: a request's head before the command, and its answer's before the sense data */
         HEAD_LENGTH = 19,
@@ -156,6 +157,8 @@ static uint32_t read_blocks(struct command *command)
         uint32_t count = command->cdb[0] == 0xa8 ? get_big(command->cdb + 6, 4) : get_big(command->cdb + 7, 2);
         if (block > blocks || count > blocks - block)
                 return SENSE_BEYOND_END;
+        if (count > SECTORS_MAX / (SCSI_BLOCK / 512)) /* the machine's lock is held meanwhile */
+                return SENSE_UNKNOWN_FIELD;
         /* Bounded by the room that the driver has for it. */
         for (; count && command->returned + SCSI_BLOCK <= command->room; count--, block++) {
                 if (command->scsi->backend.read(command->scsi->backend.owner, block, bytes) < 0)
@@ -295,9 +298,8 @@ static void scsi_config_read(struct virtio_device *device, unsigned offset, void
 {
         const struct virtio_scsi *scsi = scsi_of(device);
         /* queues, segments of a request, sectors of one, commands a unit, event size, sense, cdb */
-        const uint32_t words[7] = {
-                1, VIRTQUEUE_PARTS_MAX - 2, 0xffff, QUEUE_SIZE, 16, scsi->sense_size, scsi->cdb_size
-        };
+        const uint32_t words[7] = { 1,  VIRTQUEUE_PARTS_MAX - 2, SECTORS_MAX,   QUEUE_SIZE,
+                                    16, scsi->sense_size,        scsi->cdb_size };
         uint8_t config[CONFIG_LENGTH] = { 0 }; /* channel 0, target 0, unit 0 */
         __builtin_memcpy(config, words, sizeof(words));
         __builtin_memcpy(data, config + offset, length);
