@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "hosted/jail_private.h"
@@ -85,8 +86,8 @@ static const int calls_of_folders[] = {
 };
 
 static const int calls_of_main[] = {
-        SYS_epoll_wait, SYS_accept4, SYS_unlink,  SYS_tgkill,   SYS_gettid,  SYS_newfstatat, SYS_rt_sigaction,
-        SYS_lseek,      SYS_wait4,   SYS_recvmsg, SYS_pwrite64, SYS_pread64, SYS_socketpair,
+        SYS_epoll_wait, SYS_accept4, SYS_unlink,  SYS_gettid,   SYS_newfstatat, SYS_rt_sigaction,
+        SYS_lseek,      SYS_wait4,   SYS_recvmsg, SYS_pwrite64, SYS_pread64,    SYS_socketpair,
 };
 
 static const uint32_t ioctls_of_machines[] = {
@@ -145,13 +146,15 @@ static const struct {
                 const uint32_t *requests;
                 size_t count;
         } ioctls[2];
+        bool signals_threads; /* of its own process */
 } kinds[JAIL_THREADS] = {
         [JAIL_PROCESSOR] = { { LIST(calls_of_all), LIST(calls_of_devices) }, { LIST(ioctls_of_machines) } },
         [JAIL_DISK] = { { LIST(calls_of_all), LIST(calls_of_disks) }, { LIST(ioctls_of_disks) } },
         [JAIL_FOLDER] = { { LIST(calls_of_all), LIST(calls_of_folders) }, { { NULL, 0 } } },
         /* Disks are closed by it. */
         [JAIL_MAIN] = { { LIST(calls_of_all), LIST(calls_of_devices), LIST(calls_of_main), LIST(calls_of_disks) },
-                        { LIST(ioctls_of_machines), LIST(ioctls_of_snapshots) } },
+                        { LIST(ioctls_of_machines), LIST(ioctls_of_snapshots) },
+                        true },
 };
 
 #define PROGRAM_MAX 256
@@ -178,9 +181,19 @@ static void load(struct program *program, size_t offset)
         put(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
+static const struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+
+/* tgkill(2) with this process's number alone: without a capability, too, a user's processes may signal one another. */
+static void allow_own_threads(struct program *program)
+{
+        put(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4));
+        load(program, offsetof(struct seccomp_data, args[0]));
+        allow(program, (uint32_t)getpid());
+        put(program, kill);
+}
+
 int jail_confine(enum jail_thread kind)
 {
-        static const struct sock_filter kill = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
         struct program program = { .length = 0 };
         load(&program, offsetof(struct seccomp_data, arch));
         put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
@@ -189,6 +202,8 @@ int jail_confine(enum jail_thread kind)
         for (size_t i = 0; i < ARRAY_SIZE(kinds[kind].lists); i++)
                 for (size_t j = 0; j < kinds[kind].lists[i].count; j++)
                         allow(&program, (uint32_t)kinds[kind].lists[i].calls[j]);
+        if (kinds[kind].signals_threads)
+                allow_own_threads(&program);
         put(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0));
         put(&program, kill);
         load(&program, offsetof(struct seccomp_data, args[1])); /* requests have 32 bits, in the low half */

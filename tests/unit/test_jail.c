@@ -172,6 +172,7 @@ static void test_no_thread_may_call_what_its_kind_does_not_need(void **state)
                 SYS_unshare,
                 SYS_mount,
                 SYS_kill,
+                SYS_tgkill, /* to another process: -1 */
                 SYS_bpf,
                 SYS_io_uring_setup,
                 SYS_keyctl,
