@@ -119,6 +119,7 @@ static int listen_to(struct shared_folder *folder, struct event_source *source, 
         return fd < 0 ? -errno : event_loop_add(&folder->vmm->loop, source, events);
 }
 
+/* What the process could take back before it is read must not stop the loop: those do not block. */
 static int open_events(struct shared_folder *folder, struct error *err)
 {
         int r = doorbells_open(folder->vmm, &folder->transport, folder->queue_count, folder->doorbells, err);
@@ -127,10 +128,11 @@ static int open_events(struct shared_folder *folder, struct error *err)
         for (unsigned i = 0; i < folder->queue_count && !r; i++) {
                 struct call *call = &folder->calls[i];
                 *call = (struct call){ .folder = folder, .queue = i };
-                r = listen_to(folder, &call->source, eventfd(0, EFD_CLOEXEC), called, call, EPOLLIN);
+                r = listen_to(folder, &call->source, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), called, call, EPOLLIN);
         }
         if (!r)
-                r = listen_to(folder, &folder->broken, eventfd(0, EFD_CLOEXEC), queue_broke, folder, EPOLLIN);
+                r = listen_to(folder, &folder->broken, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), queue_broke, folder,
+                              EPOLLIN);
         return r < 0 ? error_code(err, r, "cannot wait for a shared folder's events") : 0;
 }
 
