@@ -15,6 +15,8 @@
 #include "hosted/vmm_private.h"
 
 #define QUEUES_MAX (2 * VIRTIO_NETWORK_PAIRS_MAX + 1)
+/* Frames of the guest after which others have their turn: it can add more as fast as they are sent. */
+#define FRAMES_AT_ONCE 256
 
 /* One pair of queues and the descriptor that its frames cross. */
 struct tap_pair {
@@ -30,6 +32,7 @@ struct tap {
         struct passt *passt; /* NULL: a tap device */
         struct event_source timer;
         bool receive_waits; /* for the timer: the limit is reached */
+        unsigned sent_at_once;
         struct rate_limit sending, receiving;
         unsigned pair_count;
         struct tap_pair pairs[VIRTIO_NETWORK_PAIRS_MAX];
@@ -72,6 +75,10 @@ static bool may_send(void *owner, unsigned pair)
 {
         struct tap *tap = owner;
         uint64_t wait = rate_limit_wait(&tap->sending, now());
+        if (!wait && ++tap->sent_at_once > FRAMES_AT_ONCE) {
+                tap->sent_at_once = 0;
+                wait = 1;
+        }
         if (wait)
                 wake_after(tap, wait);
         if (wait || !tap->passt || passt_flush(tap->passt))
