@@ -11,6 +11,7 @@ enum {
         QUEUES = 3,
         QUEUE_SIZE = 128,
         NUMBERS_AT_ONCE = 256,
+        NUMBERS_MAX = 4096, /* of one request; drivers have 256 or a page of them, and more give up nothing */
 
         CONFIG_ACTUAL = 4,
         CONFIG_LENGTH = 8,
@@ -37,7 +38,8 @@ static void inflate(struct virtio_balloon *balloon, struct virtqueue *queue, con
         uint32_t numbers[NUMBERS_AT_ONCE];
         uint64_t start = 0, pages = 0;
         size_t offset = 0, length;
-        while ((length = virtqueue_read(chain, offset, numbers, sizeof(numbers)) / sizeof(numbers[0])) > 0) {
+        while (offset < NUMBERS_MAX * sizeof(numbers[0]) &&
+               (length = virtqueue_read(chain, offset, numbers, sizeof(numbers)) / sizeof(numbers[0])) > 0) {
                 offset += length * sizeof(numbers[0]);
                 for (size_t i = 0; i <= length; i++) {
                         if (i < length && pages && numbers[i] == start + pages) {
