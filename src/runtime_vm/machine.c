@@ -257,9 +257,11 @@ static bool kill_inside(const struct state *state, int pidfd, bool all)
         _cleanup_close_ int folder = open_folder(state, NULL);
         _cleanup_close_ int control = folder < 0 ? -1 : agent_control(folder, NULL);
         const struct agent_signal message = { .signal = SIGKILL };
-        return control >= 0 &&
-               !frame_send(control, all ? AGENT_KILL_ALL : AGENT_SIGNAL, &message, sizeof(message), NULL, 0) &&
-               await_death(pidfd, DEATH_MILLISECONDS);
+        if (control < 0 ||
+            frame_send(control, all ? AGENT_KILL_ALL : AGENT_SIGNAL, &message, sizeof(message), NULL, 0) < 0)
+                return false;
+        shutdown(control, SHUT_WR); /* a guest that ends waits for connections of ours */
+        return await_death(pidfd, DEATH_MILLISECONDS);
 }
 
 /*
