@@ -99,6 +99,8 @@ static void decode_across(struct vcpu *vcpu, uint64_t linear, const unsigned cha
         memcpy(bytes, first, available);
         if (vcpu->mode != DECODE_64)
                 next &= UINT32_MAX;
+        else if (!is_canonical(next))
+                vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
         const unsigned char *second = memory_fetch(vcpu, next, &physical);
         if (!second)
                 vcpu_cannot(vcpu, "code outside memory");
@@ -116,7 +118,8 @@ static void decode(struct vcpu *vcpu, uint64_t linear, const unsigned char *code
 {
         unsigned left = (unsigned)(GUEST_PAGE_SIZE - linear % GUEST_PAGE_SIZE);
         block->count = 0;
-        while (block->count < BLOCK_INSTRUCTIONS) {
+        block->length = 0;
+        while (block->count < BLOCK_INSTRUCTIONS && block->length + INSTRUCTION_MAX <= BLOCK_BYTES) {
                 struct instruction *in = &block->instructions[block->count];
                 enum decode_result result = instruction_decode(code, left, vcpu->mode, in);
                 if (result != DECODE_DONE) {
@@ -128,6 +131,8 @@ static void decode(struct vcpu *vcpu, uint64_t linear, const unsigned char *code
                         return;
                 }
                 block->count++;
+                memcpy(block->bytes + block->length, code, in->length);
+                block->length += in->length;
                 code += in->length;
                 left -= in->length;
                 if (ends_block(in) || !left)
@@ -135,14 +140,26 @@ static void decode(struct vcpu *vcpu, uint64_t linear, const unsigned char *code
         }
 }
 
-/* From now on writes into the page are seen. */
-static void watch(struct vcpu *vcpu, struct code_page *page)
+/* From now on writes into the page are seen. Returns its version, which is even, though another CPU may spoil it at once. */
+static uint32_t watch(struct vcpu *vcpu, struct code_page *page)
 {
         uint32_t version = atomic_load(&page->version);
-        if (!(version & 1))
-                return;
-        atomic_fetch_add(&page->version, 1);
-        atomic_fetch_add(&vcpu->engine->code_epoch, 1);
+        while (version & 1) {
+                if (atomic_compare_exchange_weak(&page->version, &version, version + 1)) {
+                        atomic_fetch_add(&vcpu->engine->code_epoch, 1);
+                        return version + 1;
+                }
+        }
+        return version;
+}
+
+/*
+ * The version tells of this CPU's writes at once, and of others' some time later. Devices write without it: the bytes themselves
+ * are what counts when a block is entered.
+ */
+static bool is_still(const struct block *block, const unsigned char *code)
+{
+        return block_is_valid(block) && code && memcmp(block->bytes, code, block->length) == 0;
 }
 
 const struct block *blocks_find(struct vcpu *vcpu)
@@ -152,19 +169,21 @@ const struct block *blocks_find(struct vcpu *vcpu)
                 if (vcpu->rip > vcpu->segments[CPU_CS].limit)
                         vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
                 linear = (vcpu->segments[CPU_CS].base + vcpu->rip) & UINT32_MAX;
+        } else if (!is_canonical(linear)) {
+                vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
         }
         const unsigned char *code = memory_fetch(vcpu, linear, &physical);
         struct block *block = &vcpu->blocks->list[(physical ^ physical >> 13) % SLOTS];
-        if (block->physical == physical && block->mode == vcpu->mode && block->count && block_is_valid(block))
+        if (block->physical == physical && block->mode == vcpu->mode && block->count && is_still(block, code))
                 return block;
         if (!code)
                 vcpu_cannot(vcpu, "code outside memory");
         struct code_page *page = engine_code_page(vcpu->engine, physical);
-        watch(vcpu, page);
+        uint32_t version = watch(vcpu, page);
         block->physical = physical;
         block->mode = vcpu->mode;
         block->page = page;
-        block->version = atomic_load(&page->version);
+        block->version = version;
         block->count = 0;
         decode(vcpu, linear, code, block);
         return block;

@@ -2,14 +2,16 @@
 /*
  * Code that was decoded once: runs of instructions within a page, up to the first that may go elsewhere.
  *
- * They are known by physical address and mode, so processes that share code share them. A page into which something is
- * written loses all of its blocks (its version changes, engine_private.h). Belongs to one vcpu.
+ * They are known by physical address and mode, so processes that share code share them. A page into which a CPU writes
+ * loses all of its blocks (its version changes, engine_private.h); what a device wrote is seen when a block is entered, whose
+ * bytes are compared. Belongs to one vcpu.
  */
 #pragma once
 
 #include "engine/soft/vcpu.h"
 
 #define BLOCK_INSTRUCTIONS 32
+#define BLOCK_BYTES        160
 
 struct code_page;
 
@@ -18,7 +20,8 @@ struct block {
         const struct code_page *page;
         uint32_t version; /* of the page when it was decoded */
         enum decode_mode mode;
-        unsigned count;
+        unsigned count, length; /* instructions, bytes */
+        uint8_t bytes[BLOCK_BYTES];
         struct instruction instructions[BLOCK_INSTRUCTIONS];
 };
 

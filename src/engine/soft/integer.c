@@ -142,7 +142,7 @@ static void compare_exchange(struct vcpu *vcpu, const struct instruction *in)
                 register_write(vcpu, CPU_RAX, size, old);
 }
 
-/* Of 16 bytes at once: both halves are compared before either is written. */
+/* Of 8 or 16 bytes at once: both halves are compared before either is written. */
 static void compare_exchange_pair(struct vcpu *vcpu, const struct instruction *in)
 {
         unsigned half = in->operand_size == 8 ? 8 : 4;
@@ -161,6 +161,13 @@ static void compare_exchange_pair(struct vcpu *vcpu, const struct instruction *i
                 equal = found == expected;
                 low = (uint64_t)found;
                 high = (uint64_t)(found >> 64);
+        } else if (host) {
+                uint64_t expected = high << 32 | low;
+                uint64_t found =
+                        __sync_val_compare_and_swap((uint64_t *)(void *)host, expected, new_high << 32 | new_low);
+                equal = found == expected;
+                low = found & UINT32_MAX;
+                high = found >> 32;
         } else {
                 uint64_t was_low = memory_read_to_write(vcpu, linear, half);
                 uint64_t was_high = memory_read_to_write(vcpu, linear + half, half);
@@ -351,11 +358,7 @@ static void push_all(struct vcpu *vcpu, const struct instruction *in)
 {
         uint64_t pointer = vcpu->registers[CPU_RSP];
         unsigned size = in->operand_size;
-        /* The last one first: what cannot be written is found before anything changes. */
-        stack_move(vcpu, -8 * (int64_t)size);
-        uint64_t lowest = vcpu->registers[CPU_RSP];
-        vcpu->registers[CPU_RSP] = pointer;
-        memory_read_to_write(vcpu, memory_linear(vcpu, CPU_SS, lowest & UINT32_MAX, size, ACCESS_WRITE), size);
+        vcpu_checkpoint(vcpu);
         for (unsigned i = CPU_RAX; i <= CPU_RDI; i++)
                 stack_push(vcpu, size, i == CPU_RSP ? pointer : vcpu->registers[i]);
 }
@@ -442,6 +445,14 @@ static void nothing(struct vcpu *vcpu, const struct instruction *in)
         (void)in;
 }
 
+/* Guest memory is the host's: its fence orders what this thread does for the guest as well. */
+static void fence(struct vcpu *vcpu, const struct instruction *in)
+{
+        (void)vcpu;
+        (void)in;
+        atomic_thread_fence(memory_order_seq_cst);
+}
+
 const struct handler_row integer_handlers[] = {
         { OPERATION_ADD, binary },
         { OPERATION_OR, binary },
@@ -521,7 +532,7 @@ const struct handler_row integer_handlers[] = {
         { OPERATION_NOP, nothing },
         { OPERATION_PAUSE, nothing },
         { OPERATION_LFENCE, nothing },
-        { OPERATION_MFENCE, nothing },
+        { OPERATION_MFENCE, fence },
         { OPERATION_SFENCE, nothing },
         { OPERATION_CLFLUSH, nothing },
         { 0 },

@@ -24,6 +24,7 @@ void vcpu_unwind(struct vcpu *vcpu, enum unwind why)
                 vcpu->checkpoint.taken = false;
         }
         vcpu->accesses_used = 0;
+        vcpu->delivers = false;
         siglongjmp(vcpu->unwind, why);
 }
 
@@ -98,7 +99,10 @@ void handlers_fill(handler table[OPERATION_COUNT])
 static void deliver(struct vcpu *vcpu, const struct event *event)
 {
         vcpu->next_rip = vcpu->rip;
+        vcpu->shadow = false;
+        vcpu->delivers = true;
         interrupt_enter(vcpu, event);
+        vcpu->delivers = false;
         vcpu->checkpoint.taken = false;
         vcpu->rip = vcpu->next_rip;
         vcpu->halted = false;
@@ -201,6 +205,15 @@ static void trap_step(struct vcpu *vcpu)
         deliver(vcpu, &(struct event){ .kind = EVENT_EXCEPTION, .vector = EXCEPTION_DB, .rip = vcpu->rip });
 }
 
+/* TF counts as it was before the instruction, but for those that enter a handler; after a load of SS the trap waits. */
+static bool steps_after(const struct vcpu *vcpu, const struct instruction *in)
+{
+        bool loads_ss = (in->operation == OPERATION_MOV_TO_SEGMENT || in->operation == OPERATION_POP_SEGMENT) &&
+                        in->operands[0].index == CPU_SS && vcpu->shadow;
+        bool loads_flags = in->operation == OPERATION_POPF || in->operation == OPERATION_IRET;
+        return !loads_ss && (loads_flags || vcpu->flags & FLAG_TF);
+}
+
 /* One instruction, where something may come after each. */
 static void run_single(struct vcpu *vcpu)
 {
@@ -209,7 +222,7 @@ static void run_single(struct vcpu *vcpu)
         execute(vcpu, &block->instructions[0]);
         if (shadow)
                 vcpu->shadow = false;
-        if (steps && vcpu->flags & FLAG_TF)
+        if (steps && steps_after(vcpu, &block->instructions[0]))
                 trap_step(vcpu);
 }
 

@@ -5,10 +5,10 @@
 
 #include "engine/soft/engine_private.h"
 
-#define PAGE_SIZE        GUEST_PAGE_SIZE
-#define PAGE_MASK        (~(uint64_t)(PAGE_SIZE - 1))
-#define OFFSET(at)       ((at) & (PAGE_SIZE - 1))
-#define MAXIMUM_PHYSICAL 52 /* bits: APM vol. 2, section 5.3 */
+#define PAGE_SIZE    GUEST_PAGE_SIZE
+#define PAGE_MASK    (~(uint64_t)(PAGE_SIZE - 1))
+#define OFFSET(at)   ((at) & (PAGE_SIZE - 1))
+#define LARGEST_PAGE (1ULL << 30) /* APM vol. 2, section 5.3 */
 
 /* Bits of page-table entries: APM vol. 2, section 5.4. */
 enum {
@@ -27,9 +27,35 @@ enum { FAULT_P = 1, FAULT_WRITE = 2, FAULT_USER = 4, FAULT_RESERVED = 8, FAULT_F
 
 enum { CR4_PSE = 1 << 4, CR4_PGE = 1 << 7, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
 
+/* ---- Bytes of the host ---- */
+
+/* Other CPUs must not see half of it: one access, where it has a size that processors have. */
+uint64_t bytes_read(const unsigned char *host, unsigned size)
+{
+        uint64_t value = 0;
+        switch (size) {
+        case 1: return *host;
+        case 2: memcpy(&value, host, 2); return value;
+        case 4: memcpy(&value, host, 4); return value;
+        case 8: memcpy(&value, host, 8); return value;
+        default: memcpy(&value, host, size); return value;
+        }
+}
+
+static void bytes_write(unsigned char *host, unsigned size, uint64_t value)
+{
+        switch (size) {
+        case 1: *host = (unsigned char)value; break;
+        case 2: memcpy(host, &value, 2); break;
+        case 4: memcpy(host, &value, 4); break;
+        case 8: memcpy(host, &value, 8); break;
+        default: memcpy(host, &value, size); break;
+        }
+}
+
 /* ---- Segments ---- */
 
-static bool is_canonical(uint64_t linear)
+bool is_canonical(uint64_t linear)
 {
         return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
 }
@@ -85,6 +111,7 @@ struct walk {
         uint64_t entry;      /* the last one read */
         uint64_t allowed;    /* PTE_RW and PTE_US that all levels agree on */
         bool never_executed; /* NX on some level */
+        bool large;          /* more than 4 KiB */
         uint64_t physical;
 };
 
@@ -101,15 +128,10 @@ static noreturn void page_fault(const struct walk *walk, uint32_t code)
         vcpu_fault_code(vcpu, EXCEPTION_PF, code);
 }
 
-static void *entry_at(const struct vcpu *vcpu, uint64_t physical, unsigned size)
+/* Tables may lie in a ROM: read there, but never marked. */
+static void read_entry(struct walk *walk, uint64_t physical, unsigned size)
 {
-        return guest_memory_span(vcpu->engine->memory, gpa(physical), size, true);
-}
-
-/* Reads an entry and marks it accessed (and dirty); another CPU may be doing the same. */
-static void read_entry(struct walk *walk, uint64_t physical, unsigned size, uint64_t marks)
-{
-        void *at = entry_at(walk->vcpu, physical, size);
+        void *at = guest_memory_span(walk->vcpu->engine->memory, gpa(physical), size, false);
         uint64_t value = 0;
         if (at && size == 8)
                 value = atomic_load_explicit((_Atomic uint64_t *)at, memory_order_relaxed);
@@ -118,24 +140,25 @@ static void read_entry(struct walk *walk, uint64_t physical, unsigned size, uint
         if (!(value & PTE_P))
                 page_fault(walk, 0);
         walk->entry = value;
-        if ((value & marks) == marks)
-                return;
-        if (size == 8)
-                atomic_fetch_or((_Atomic uint64_t *)at, marks);
-        else
-                atomic_fetch_or((_Atomic uint32_t *)at, (uint32_t)marks);
 }
 
-static void mark_entry(const struct walk *walk, uint64_t physical, unsigned size)
+/* Returns false where another CPU changed the entry since it was read: an entry that is gone must not get marks. */
+static bool mark_entry(const struct walk *walk, uint64_t physical, unsigned size, uint64_t marks)
 {
-        void *at = entry_at(walk->vcpu, physical, size);
-        uint64_t marks = PTE_A | (walk->access == ACCESS_WRITE ? PTE_D : 0);
-        if (!at || (walk->entry & marks) == marks)
-                return;
-        if (size == 8)
-                atomic_fetch_or((_Atomic uint64_t *)at, marks);
-        else
-                atomic_fetch_or((_Atomic uint32_t *)at, (uint32_t)marks);
+        if ((walk->entry & marks) == marks)
+                return true;
+        void *at = guest_memory_span(walk->vcpu->engine->memory, gpa(physical), size, true);
+        if (!at)
+                return true;
+        uint64_t wide = walk->entry;
+        uint32_t narrow = (uint32_t)walk->entry;
+        return size == 8 ? atomic_compare_exchange_strong((_Atomic uint64_t *)at, &wide, wide | marks)
+                         : atomic_compare_exchange_strong((_Atomic uint32_t *)at, &narrow, narrow | (uint32_t)marks);
+}
+
+static uint64_t leaf_marks(const struct walk *walk)
+{
+        return PTE_A | (walk->access == ACCESS_WRITE ? PTE_D : 0);
 }
 
 static void check_reserved(const struct walk *walk, uint64_t reserved)
@@ -165,8 +188,8 @@ static void check_rights(const struct walk *walk)
 
 #define PHYSICAL_BITS(entry) ((entry)&0x000ffffffffff000ULL)
 
-/* PAE and long mode: entries of eight bytes, nine bits of the address each. */
-static void walk_wide(struct walk *walk)
+/* PAE and long mode: entries of eight bytes, nine bits of the address each. False: to be done once more. */
+static bool walk_wide(struct walk *walk)
 {
         const struct vcpu *vcpu = walk->vcpu;
         bool is_long = vcpu_long(vcpu);
@@ -179,7 +202,7 @@ static void walk_wide(struct walk *walk)
                 bool pointer = !is_long && level == 3;
                 if (pointer)
                         at = table + (walk->linear >> 30 & 3) * 8;
-                read_entry(walk, at, 8, 0);
+                read_entry(walk, at, 8);
                 bool large = (level == 2 || (level == 3 && is_long)) && walk->entry & PTE_PS;
                 check_reserved(walk,
                                (level == 4 ? PTE_PS : 0) | (large ? ((1ULL << shift) - 1) & 0x000fffffffffe000ULL : 0));
@@ -189,51 +212,58 @@ static void walk_wide(struct walk *walk)
                 }
                 if (level == 1 || large) {
                         check_rights(walk);
-                        mark_entry(walk, at, 8);
+                        if (!mark_entry(walk, at, 8, leaf_marks(walk)))
+                                return false;
+                        walk->large = large;
                         uint64_t inside = (1ULL << shift) - 1;
                         walk->physical = (PHYSICAL_BITS(walk->entry) & ~inside) | (walk->linear & inside);
-                        return;
+                        return true;
                 }
-                if (!pointer && !(walk->entry & PTE_A))
-                        read_entry(walk, at, 8, PTE_A);
+                if (!pointer && !mark_entry(walk, at, 8, PTE_A))
+                        return false;
                 table = PHYSICAL_BITS(walk->entry);
         }
 }
 
 /* Without PAE: entries of four bytes, ten bits of the address each. */
-static void walk_narrow(struct walk *walk)
+static bool walk_narrow(struct walk *walk)
 {
         const struct vcpu *vcpu = walk->vcpu;
         uint64_t at = (vcpu->cr3 & 0xfffff000) + (walk->linear >> 22 & 0x3ff) * 4;
-        read_entry(walk, at, 4, 0);
+        read_entry(walk, at, 4);
         walk->allowed &= walk->entry;
         bool large = walk->entry & PTE_PS && vcpu->cr4 & CR4_PSE;
         if (!large) {
-                read_entry(walk, at, 4, PTE_A);
+                if (!mark_entry(walk, at, 4, PTE_A))
+                        return false;
                 at = (walk->entry & 0xfffff000) + (walk->linear >> 12 & 0x3ff) * 4;
-                read_entry(walk, at, 4, 0);
+                read_entry(walk, at, 4);
                 walk->allowed &= walk->entry;
         }
         check_rights(walk);
-        mark_entry(walk, at, 4);
+        if (!mark_entry(walk, at, 4, leaf_marks(walk)))
+                return false;
+        walk->large = large;
         if (large) /* bits 13 to 20 are bits 32 to 39 of the address: PSE-36 */
                 walk->physical =
                         (walk->entry & 0xffc00000) | (walk->entry & 0x1fe000) << 19 | (walk->linear & 0x3fffff);
         else
                 walk->physical = (walk->entry & 0xfffff000) | OFFSET(walk->linear);
+        return true;
 }
 
 static void translate(struct walk *walk)
 {
         const struct vcpu *vcpu = walk->vcpu;
-        walk->allowed = PTE_RW | PTE_US;
         if (!(vcpu->cr0 & CR0_PG)) {
                 walk->physical = walk->linear;
-                walk->entry = PTE_G;
-        } else if (vcpu->cr4 & CR4_PAE) {
-                walk_wide(walk);
-        } else {
-                walk_narrow(walk);
+                return;
+        }
+        bool found = false;
+        while (!found) {
+                walk->allowed = PTE_RW | PTE_US;
+                walk->never_executed = false;
+                found = vcpu->cr4 & CR4_PAE ? walk_wide(walk) : walk_narrow(walk);
         }
 }
 
@@ -290,6 +320,11 @@ static struct tlb_entry find_page(struct vcpu *vcpu, uint64_t linear, enum acces
         if (!found.host || (access == ACCESS_WRITE && holds_code(vcpu, physical)))
                 return found;
         *slot = found;
+        if (walk.large) {
+                struct linear_range *range = &vcpu->large[linear >> 63];
+                range->low = linear < range->low ? linear : range->low;
+                range->high = linear > range->high ? linear : range->high;
+        }
         return found;
 }
 
@@ -300,10 +335,18 @@ void memory_flush(struct vcpu *vcpu, bool global)
                 for (unsigned j = 0; j < ACCESSES; j++)
                         for (unsigned k = 0; k < TLB_ENTRIES; k++)
                                 vcpu->tlb[i][j][k].page = TLB_EMPTY;
+        vcpu->large[0] = vcpu->large[1] = (struct linear_range){ UINT64_MAX, 0 };
 }
 
+/* Of a large page everything goes: APM vol. 3, INVLPG. Its parts lie in any slot, one to each 4 KiB. */
 void memory_flush_page(struct vcpu *vcpu, uint64_t linear)
 {
+        const struct linear_range *range = &vcpu->large[linear >> 63];
+        uint64_t around = LARGEST_PAGE - 1;
+        if (range->low <= range->high && linear >= (range->low & ~around) && linear <= (range->high | around)) {
+                memory_flush(vcpu, true);
+                return;
+        }
         for (unsigned i = 0; i < RIGHTS; i++)
                 for (unsigned j = 0; j < ACCESSES; j++)
                         tlb_slot(vcpu, linear, j, i)->page = TLB_EMPTY;
@@ -337,6 +380,9 @@ static uint64_t device_access(struct vcpu *vcpu, bool is_port, uint64_t address,
                 memcpy(&answer, vcpu->accesses[vcpu->accesses_used++].data, 8);
                 return answer & size_mask(size);
         }
+        /* An event is not begun anew: what it pushes to no memory is lost, and nothing is read from there. */
+        if (vcpu->delivers)
+                return size_mask(size);
         struct device_access access = { is_port, write, (uint8_t)size, address, { 0 } };
         memcpy(access.data, &value, 8);
         ask(vcpu, &access);
@@ -354,8 +400,10 @@ unsigned char *memory_direct(struct vcpu *vcpu, uint64_t linear, unsigned size, 
         if (OFFSET(linear) + size > PAGE_SIZE)
                 return NULL;
         struct tlb_entry page = find_page(vcpu, linear, access, current_rights(vcpu));
-        if (!page.host || (access == ACCESS_WRITE && holds_code(vcpu, page.physical)))
+        if (!page.host)
                 return NULL;
+        if (access == ACCESS_WRITE)
+                spoil_code(vcpu, page.physical);
         return page.host + OFFSET(linear);
 }
 
@@ -367,25 +415,36 @@ const unsigned char *memory_fetch(struct vcpu *vcpu, uint64_t linear, uint64_t *
         return page.host ? page.host + OFFSET(linear) : NULL;
 }
 
+/* What a device is asked at once: 1, 2, 4 or 8 bytes. */
+static unsigned bus_width(unsigned size)
+{
+        return size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+}
+
 /* Within one page. */
 static uint64_t read_part(struct vcpu *vcpu, uint64_t linear, unsigned size, enum rights rights)
 {
         struct tlb_entry page = find_page(vcpu, linear, ACCESS_READ, rights);
-        if (!page.host)
-                return device_access(vcpu, false, page.physical + OFFSET(linear), size, false, 0);
+        if (page.host)
+                return bytes_read(page.host + OFFSET(linear), size);
         uint64_t value = 0;
-        memcpy(&value, page.host + OFFSET(linear), size);
+        for (unsigned done = 0, part; done < size; done += part) {
+                part = bus_width(size - done);
+                value |= device_access(vcpu, false, page.physical + OFFSET(linear) + done, part, false, 0) << 8 * done;
+        }
         return value;
 }
 
 static void write_part(struct vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value, enum rights rights)
 {
         struct tlb_entry page = find_page(vcpu, linear, ACCESS_WRITE, rights);
-        if (!page.host) {
-                device_access(vcpu, false, page.physical + OFFSET(linear), size, true, value);
-                return;
+        for (unsigned done = 0, part; !page.host && done < size; done += part) {
+                part = bus_width(size - done);
+                device_access(vcpu, false, page.physical + OFFSET(linear) + done, part, true, value >> 8 * done);
         }
-        memcpy(page.host + OFFSET(linear), &value, size);
+        if (!page.host)
+                return;
+        bytes_write(page.host + OFFSET(linear), size, value);
         spoil_code(vcpu, page.physical);
 }
 

@@ -16,6 +16,9 @@
 /* The linear address of `offset` in a segment, checked for an access of `size` bytes; as APM vol. 2, section 4.12. */
 uint64_t memory_linear(struct vcpu *vcpu, unsigned segment, uint64_t offset, unsigned size, enum access access);
 
+/* 48 bits, extended with their sign: APM vol. 2, section 5.3.1. */
+bool is_canonical(uint64_t linear);
+
 /* size: 1 to 8 bytes; by the rights of the current level. */
 uint64_t memory_read(struct vcpu *vcpu, uint64_t linear, unsigned size);
 void memory_write(struct vcpu *vcpu, uint64_t linear, unsigned size, uint64_t value);
@@ -29,10 +32,12 @@ void memory_read_bytes(struct vcpu *vcpu, uint64_t linear, void *data, unsigned 
 void memory_write_bytes(struct vcpu *vcpu, uint64_t linear, const void *data, unsigned size);
 
 /*
- * Bytes of the host for an access that does not cross a page: valid until the next call. NULL where the machine must be asked or
- * where the write has to be seen (decoded code lies there).
+ * Bytes of the host for an access that does not cross a page: valid until the next call. NULL where the machine must be asked.
+ * For a write, code that was decoded from the page counts as changed.
  */
 unsigned char *memory_direct(struct vcpu *vcpu, uint64_t linear, unsigned size, enum access access);
+/* As one access of the processor, where `size` is 1, 2, 4 or 8. */
+uint64_t bytes_read(const unsigned char *host, unsigned size);
 /* The same for an instruction fetch; *physical is where it is. Faults as a fetch; NULL: no memory. */
 const unsigned char *memory_fetch(struct vcpu *vcpu, uint64_t linear, uint64_t *physical);
 

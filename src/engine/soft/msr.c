@@ -62,11 +62,6 @@ static bool is_empty(uint32_t index)
         return false;
 }
 
-static bool is_canonical(uint64_t value)
-{
-        return (uint64_t)((int64_t)(value << 16) >> 16) == value;
-}
-
 uint64_t tsc_read(const struct vcpu *vcpu)
 {
         return __rdtsc() + vcpu->tsc_offset;

@@ -82,7 +82,9 @@ static uint64_t modify_memory(struct vcpu *vcpu, const struct instruction *in, b
         unsigned char *host = locked ? memory_direct(vcpu, linear, size, ACCESS_WRITE) : NULL;
         for (;;) {
                 uint64_t flags = vcpu->flags;
-                uint64_t old = memory_read_to_write(vcpu, linear, size), value = change(vcpu, in, old, &flags);
+                /* From where it is written: the page that was read before may be another until the guest says so. */
+                uint64_t old = host ? bytes_read(host, size) : memory_read_to_write(vcpu, linear, size);
+                uint64_t value = change(vcpu, in, old, &flags);
                 if (host && !exchange(host, size, old, value & size_mask(size)))
                         continue;
                 if (!host)

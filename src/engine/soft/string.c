@@ -97,10 +97,13 @@ static bool one_element(const struct string *string)
 
 /* ---- Runs ---- */
 
-/* Elements from `offset` upwards that lie in one page and do not wrap around the address size. */
-static uint64_t run_length(const struct string *string, uint64_t linear, uint64_t count)
+/* Elements from the offset in `index` upwards that lie in one page and do not wrap around the address size. */
+static uint64_t run_length(const struct string *string, uint64_t linear, enum cpu_register index, uint64_t count)
 {
-        uint64_t here = (GUEST_PAGE_SIZE - linear % GUEST_PAGE_SIZE) / string->size;
+        unsigned width = string->in->address_size;
+        uint64_t to_wrap = size_mask(width) - register_read(string->vcpu, index, width);
+        uint64_t in_page = (GUEST_PAGE_SIZE - linear % GUEST_PAGE_SIZE) / string->size;
+        uint64_t here = to_wrap / string->size < in_page ? to_wrap / string->size : in_page;
         return here < count ? here : count;
 }
 
@@ -112,10 +115,10 @@ static uint64_t whole_run(const struct string *string, uint64_t count)
         if ((operation != OPERATION_MOVS && operation != OPERATION_STOS) || vcpu->flags & FLAG_DF ||
             string->in->address_size == 2 || count < 2)
                 return 0;
-        uint64_t to = target_linear(string, size, ACCESS_WRITE), run = run_length(string, to, count);
+        uint64_t to = target_linear(string, size, ACCESS_WRITE), run = run_length(string, to, CPU_RDI, count);
         uint64_t from = operation == OPERATION_MOVS ? source_linear(string, size) : 0;
         if (operation == OPERATION_MOVS)
-                run = run_length(string, from, run);
+                run = run_length(string, from, CPU_RSI, run);
         if (run < 2)
                 return 0;
         /* Segments with limits: the last element must be inside too. */
@@ -149,16 +152,20 @@ static void repeat(const struct string *string)
 {
         struct vcpu *vcpu = string->vcpu;
         unsigned width = string->in->address_size;
-        for (unsigned i = 0; i < ELEMENTS_AT_ONCE; i++) {
+        /* A step is one element; after a device's one somebody may want the CPU, as each of them left run(). */
+        bool steps = vcpu->flags & FLAG_TF, asked = false;
+        for (uint64_t total = 0; total < ELEMENTS_AT_ONCE && !asked;) {
                 uint64_t count = register_read(vcpu, CPU_RCX, width);
                 if (!count)
                         return;
-                uint64_t done = whole_run(string, count);
+                uint64_t done = steps ? 0 : whole_run(string, count);
                 bool goes_on = done || one_element(string);
                 register_write(vcpu, CPU_RCX, width, count - (done ? done : 1));
+                asked = vcpu->accesses_done || steps;
                 vcpu->accesses_done = vcpu->accesses_used = 0;
                 if (!goes_on)
                         return;
+                total += done ? done : 1;
         }
         if (register_read(vcpu, CPU_RCX, width))
                 vcpu->next_rip = vcpu->rip;

@@ -72,6 +72,11 @@ struct tlb_entry {
 };
 #define TLB_EMPTY UINT64_MAX
 
+/* Empty: low is above high. */
+struct linear_range {
+        uint64_t low, high;
+};
+
 /* What the machine was asked by the instruction that is under way. */
 struct device_access {
         bool is_port, write;
@@ -129,9 +134,11 @@ struct vcpu {
         unsigned accesses_done, accesses_used;
         uint8_t refused;
         struct checkpoint checkpoint;
+        bool delivers; /* an exception or interrupt is on its way to its handler */
         char failure[160];
 
         struct tlb_entry tlb[RIGHTS][ACCESSES][TLB_ENTRIES];
+        struct linear_range large[2]; /* of pages above 4 KiB that the table has parts of: lower and upper half */
         struct blocks *blocks;
         struct thunk *thunk;
         sigjmp_buf unwind;
