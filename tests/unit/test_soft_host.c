@@ -233,6 +233,10 @@ static bool is_tried(const struct instruction *in)
         /* PREFETCHW with a register is #UD on AMD's processors alone. */
         if (in->map == 1 && in->opcode == 0x0d)
                 return false;
+        /* SHA, AES, GFNI and carry-less multiplication. */
+        if (in->operation == OPERATION_VECTOR &&
+            ((in->map == 2 && in->opcode >= 0xc8) || (in->map == 3 && (in->opcode == 0x44 || in->opcode >= 0xcc))))
+                return false;
         if (in->prefixes & PREFIX_SEGMENT || in->memory.segment >= CPU_FS)
                 return false;
         return in->operation < OPERATION_JMP || in->operation == OPERATION_NOP || in->operation == OPERATION_VECTOR ||

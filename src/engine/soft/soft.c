@@ -141,8 +141,19 @@ static int soft_vcpu_open(struct engine *engine, unsigned number, struct vcpu **
         return 0;
 }
 
+/* The host's processor loads MXCSR as it is, and faults on bits that it does not know: APM vol. 1, section 4.2.2. */
+static bool has_valid_mxcsr(const struct cpu_state *state)
+{
+        uint32_t mxcsr;
+        memcpy(&mxcsr, state->xsave + 24, sizeof(mxcsr));
+        return !(mxcsr >> 16);
+}
+
 static int soft_set_state(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
 {
+        if (!has_valid_mxcsr(state))
+                return error_set(err, -EINVAL, "the state of CPU %u has bits in MXCSR that no processor has",
+                                 vcpu->number);
         memcpy(vcpu->registers, state->registers, sizeof(vcpu->registers));
         memcpy(vcpu->segments, state->segments, sizeof(vcpu->segments));
         memcpy(vcpu->debug, state->debug, sizeof(vcpu->debug));

@@ -57,7 +57,8 @@ static uint8_t new_rex(const struct instruction *in)
 static void encode(const struct instruction *in, struct encoding *encoding)
 {
         encoding->length = 0;
-        if (in->prefixes & PREFIX_OPERAND)
+        /* To x87 it is a size, which the guest's mode has a say in; to the others a part of the opcode. */
+        if (in->operation == OPERATION_X87 ? in->operand_size == 2 : in->prefixes & PREFIX_OPERAND)
                 put(encoding, 0x66);
         if (in->prefixes & (PREFIX_REP | PREFIX_REPNE))
                 put(encoding, in->prefixes & PREFIX_REP ? 0xf3 : 0xf2);

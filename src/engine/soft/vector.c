@@ -70,6 +70,17 @@ static bool may_be_unaligned(const struct instruction *in)
                (repne && in->opcode == 0xf0);
 }
 
+/*
+ * What cpuid.c does not offer is not run, as the host may not have it: SHA, AES, GFNI and carry-less multiplication. The guest's
+ * programs would else bring this process down.
+ */
+static bool is_offered(const struct instruction *in)
+{
+        if (in->map == 2)
+                return in->opcode < 0xc8 || in->opcode > 0xdf;
+        return in->map != 3 || (in->opcode != 0x44 && in->opcode < 0xcc);
+}
+
 /* FIP, FDP and FOP are those of the host's last x87 instruction: an address of ours, and none of the guest's business. */
 static void forget_pointers(uint8_t *area)
 {
@@ -186,6 +197,7 @@ static void run_as_it_stands(struct vcpu *vcpu, const struct instruction *in, un
         if (in->operation == OPERATION_VECTOR && has_memory && size == 16 && !may_be_unaligned(in))
                 require_aligned(vcpu, in);
         uint64_t linear = has_memory ? operand_linear(vcpu, in, size, writes ? ACCESS_WRITE : ACCESS_READ) : 0;
+        memset(frame.memory, 0, sizeof(frame.memory)); /* what is not written must not show our stack */
         if (has_memory && in->touches & TOUCHES_MEMORY_READ)
                 memory_read_bytes(vcpu, linear, frame.memory, size);
         take_registers(vcpu, in, &frame);
@@ -218,6 +230,8 @@ static void store_masked(struct vcpu *vcpu, const struct instruction *in)
 
 static void run_vector(struct vcpu *vcpu, const struct instruction *in)
 {
+        if (!is_offered(in))
+                vcpu_fault(vcpu, EXCEPTION_UD);
         require_vector(vcpu, is_mmx(in));
         if (in->touches & TOUCHES_RDI)
                 store_masked(vcpu, in);
@@ -283,9 +297,11 @@ static void restore_state(struct vcpu *vcpu, const struct instruction *in)
         bool has_xmm = vcpu->cr4 & CR4_OSFXSR;
         unsigned registers = vcpu->mode == DECODE_64 ? 16 : 8;
         memory_read_bytes(vcpu, linear, area, has_xmm ? FX_XMM + 16 * registers : FX_XMM);
+        if (!has_xmm)
+                set_mxcsr(area, mxcsr(vcpu));
         uint32_t control;
         memcpy(&control, area + FX_MXCSR, 4);
-        if (has_xmm && control & ~(uint32_t)MXCSR_VALID)
+        if (control & ~(uint32_t)MXCSR_VALID)
                 vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
         forget_pointers(area);
         memcpy(vcpu->floating_point, area, FX_SIZE);
