@@ -15,13 +15,13 @@
 
 /* Leaf 1. */
 #define FEATURES_EDX                                                                                                   \
-        0x078bfbff /* fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 */
+        0x078bfbfd /* fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 */
 #define FEATURES_ECX 0x80d82201 /* sse3 ssse3 cx16 sse4.1 sse4.2 x2apic(no) movbe popcnt hypervisor */
 /* Leaf 7: fsgsbase, smep, erms, smap, adx. */
 #define FEATURES_7_EBX 0x00180281
-/* Leaf 80000001: the same as leaf 1, syscall nx 1gb-pages rdtscp lm; lahf_lm abm cr8_legacy. */
-#define FEATURES_AMD_EDX 0x2d93fbff
-#define FEATURES_AMD_ECX 0x00000031
+/* Leaf 80000001: the same as leaf 1, syscall nx 1gb-pages rdtscp lm; lahf_lm abm. */
+#define FEATURES_AMD_EDX 0x2d93fbfd
+#define FEATURES_AMD_ECX 0x00000021
 
 static const struct {
         uint32_t leaf;

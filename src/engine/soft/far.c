@@ -37,12 +37,14 @@ static struct descriptor direct_code(struct vcpu *vcpu, uint16_t selector)
                 vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
         struct descriptor code = descriptor_read(vcpu, selector, EXCEPTION_GP);
         unsigned type = descriptor_type(&code), level = descriptor_level(&code);
-        if (!(type & 0x10) && (type == 4 || type == 5 || type == 12 || type == 1 || type == 9))
+        bool is_long = vcpu_long(vcpu), is_gate = type == 12 || (!is_long && (type == 4 || type == 5));
+        bool may_use = level >= vcpu->cpl && level >= (selector & SELECTOR_RPL);
+        if (may_use && (is_gate || (!is_long && (type == 1 || type == 9))))
                 vcpu_cannot(vcpu, "a far transfer through a gate or task segment");
         bool is_code = (type & 0x18) == 0x18, conforming = type & 4;
         bool is_64 = code.low >> 53 & 1, is_32 = code.low >> 54 & 1;
         bool allowed = conforming ? level <= vcpu->cpl : level == vcpu->cpl && (selector & SELECTOR_RPL) <= vcpu->cpl;
-        if (!is_code || !allowed || (vcpu_long(vcpu) && is_64 && is_32))
+        if (!is_code || !allowed || (is_long && is_64 && is_32))
                 vcpu_fault_code(vcpu, EXCEPTION_GP, name);
         if (!descriptor_present(&code))
                 vcpu_fault_code(vcpu, EXCEPTION_NP, name);
@@ -99,7 +101,8 @@ static void return_to_level(struct vcpu *vcpu, const struct far_return *back)
         struct descriptor code = descriptor_read(vcpu, back->cs, EXCEPTION_GP);
         unsigned type = descriptor_type(&code), own = descriptor_level(&code);
         bool is_code = (type & 0x18) == 0x18, conforming = type & 4;
-        if (!is_code || (conforming ? own > level : own != level))
+        bool is_64 = code.low >> 53 & 1, is_32 = code.low >> 54 & 1;
+        if (!is_code || (conforming ? own > level : own != level) || (vcpu_long(vcpu) && is_64 && is_32))
                 vcpu_fault_code(vcpu, EXCEPTION_GP, name);
         if (!descriptor_present(&code))
                 vcpu_fault_code(vcpu, EXCEPTION_NP, name);
@@ -141,12 +144,12 @@ static void return_far(struct vcpu *vcpu, const struct instruction *in)
         return_to_level(vcpu, &back);
 }
 
-/* Which flags IRET and POPF may change: APM vol. 3, IRET. */
+/* Which flags IRET and POPF may change: APM vol. 3, IRET. RF would hold back breakpoints, of which there are none. */
 static void load_flags(struct vcpu *vcpu, uint64_t flags, unsigned size, unsigned level)
 {
         uint64_t changes = FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT;
         if (size >= 4)
-                changes |= FLAG_RF | FLAG_AC | FLAG_ID;
+                changes |= FLAG_AC | FLAG_ID;
         if (level <= (vcpu->flags & FLAG_IOPL) >> 12)
                 changes |= FLAG_IF;
         if (!level)
@@ -172,6 +175,19 @@ static void return_to_virtual(struct vcpu *vcpu, const struct far_return *back)
         vcpu->next_rip = back->rip & 0xffff;
 }
 
+/* NT is the program's to set: what it leads to must be a task, or the return faults. APM vol. 2, section 12.3.2. */
+static noreturn void return_to_task(struct vcpu *vcpu)
+{
+        const struct cpu_segment *task = &vcpu->segments[CPU_TR];
+        uint16_t link = (uint16_t)memory_read_system(vcpu, task->base, 2), name = link & (uint16_t)~SELECTOR_RPL;
+        struct descriptor descriptor;
+        bool is_task = name && !(link & SELECTOR_LOCAL) && descriptor_find(vcpu, link, &descriptor) &&
+                       (descriptor_type(&descriptor) & ~8U) == 3;
+        if (!is_task)
+                vcpu_fault_code(vcpu, EXCEPTION_TS, name);
+        vcpu_cannot(vcpu, "a return from a nested task");
+}
+
 static void interrupt_return(struct vcpu *vcpu, const struct instruction *in)
 {
         unsigned size = in->operand_size;
@@ -195,7 +211,7 @@ static void interrupt_return(struct vcpu *vcpu, const struct instruction *in)
         if (vcpu->flags & FLAG_NT) {
                 if (vcpu_long(vcpu))
                         vcpu_fault_code(vcpu, EXCEPTION_GP, 0);
-                vcpu_cannot(vcpu, "a return from a nested task");
+                return_to_task(vcpu);
         }
         if (size == 4 && back.flags & FLAG_VM && !vcpu->cpl && !vcpu_long(vcpu)) {
                 return_to_virtual(vcpu, &back);

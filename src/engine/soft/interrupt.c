@@ -86,8 +86,8 @@ static void read_code(struct entry *entry)
         if (!descriptor_find(vcpu, selector, &entry->code))
                 vcpu_fault_code(vcpu, EXCEPTION_GP, name | entry->external);
         unsigned type = descriptor_type(&entry->code), level = descriptor_level(&entry->code);
-        bool is_code = (type & 0x18) == 0x18, is_64 = entry->code.low >> 53 & 1;
-        if (!is_code || level > vcpu->cpl || (vcpu_long(vcpu) && !is_64))
+        bool is_code = (type & 0x18) == 0x18, is_64 = entry->code.low >> 53 & 1, is_32 = entry->code.low >> 54 & 1;
+        if (!is_code || level > vcpu->cpl || (vcpu_long(vcpu) && (!is_64 || is_32)))
                 vcpu_fault_code(vcpu, EXCEPTION_GP, name | entry->external);
         if (!descriptor_present(&entry->code))
                 vcpu_fault_code(vcpu, EXCEPTION_NP, name | entry->external);
@@ -162,7 +162,9 @@ static void enter_protected(struct entry *entry)
         stack_push(vcpu, entry->size, entry->event->rip);
         if (entry->event->has_code)
                 stack_push(vcpu, entry->size, entry->event->code);
-        if (vcpu->mode != DECODE_64 && entry->gate.offset > vcpu->segments[CPU_CS].limit)
+        bool reaches = vcpu->mode == DECODE_64 ? is_canonical(entry->gate.offset)
+                                               : entry->gate.offset <= vcpu->segments[CPU_CS].limit;
+        if (!reaches)
                 vcpu_fault_code(vcpu, EXCEPTION_GP, entry->external);
         vcpu->flags &= ~(uint64_t)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
         if (!(entry->gate.type & 1))

@@ -11,8 +11,8 @@
 
 enum { CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_FSGSBASE = 1 << 16, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21 };
 enum { CR0_TS = 1 << 3, CR0_NW = 1 << 29, CR0_CD = 1 << 30 };
-/* VME to OSXMMEXCPT, FSGSBASE, SMEP, SMAP: what cpuid.c offers. */
-#define CR4_KNOWN 0x003107ffULL
+/* TSD to OSXMMEXCPT, FSGSBASE, SMEP, SMAP: what cpuid.c offers. */
+#define CR4_KNOWN 0x003107fcULL
 
 static void require_level_0(struct vcpu *vcpu)
 {
