@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "instance/instance.h"
+#include "runtime_vm/machine_settings.h"
 
 static double milliseconds(void)
 {
@@ -42,6 +44,7 @@ int main(int argc, char **argv)
         double start = milliseconds();
         struct call use = { 0 };
         struct error err = { 0 };
+        setenv(MACHINE_FILES_VARIABLE, "1", 1); /* the annotations of our bundles are ours */
         int r = call(&use, argc, argv, &err);
         if (r < 0)
                 report(&err);

@@ -21,6 +21,7 @@
 #include "base/test_point.h"
 #include "base/text.h"
 #include "instance/monitor.h"
+#include "runtime_vm/machine_settings.h"
 
 uint64_t monitor_clock(void)
 {
@@ -217,6 +218,7 @@ int main(int argc, char **argv)
                 dprintf(STDERR_FILENO, "onggi-monitor is started by onggi; it is of no use on its own\n");
                 return 125;
         }
+        setenv(MACHINE_FILES_VARIABLE, "1", 1); /* the annotations of our bundles are ours */
         struct monitor monitor = {
                 .run_path = argv[1],
                 .folder = MONITOR_FD_FOLDER,

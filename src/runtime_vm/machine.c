@@ -116,7 +116,7 @@ static char *last_line(char *text)
 /* Why the machine ended, or NULL; the caller's. */
 static char *read_reason(const struct state *state)
 {
-        const char *path = json_string_value(json_object_get(state->annotations, MACHINE_ANNOTATION_REASON));
+        const char *path = machine_file_annotation(state->annotations, MACHINE_ANNOTATION_REASON);
         const struct {
                 int folder;
                 const char *name, *prefix;

@@ -20,9 +20,14 @@
 #define OVERHEAD          (32 * MIB)
 #define OVERHEAD_FRACTION 64
 
-const char *machine_annotation(const struct config *config, const char *key)
+static const char *annotation(const struct config *config, const char *key)
 {
         return json_string_value(json_object_get(config->annotations, key));
+}
+
+const char *machine_file_annotation(const json_t *annotations, const char *key)
+{
+        return getenv(MACHINE_FILES_VARIABLE) ? json_string_value(json_object_get(annotations, key)) : NULL;
 }
 
 uint64_t machine_overhead(uint64_t memory)
@@ -32,7 +37,7 @@ uint64_t machine_overhead(uint64_t memory)
 
 static int read_number(const struct config *config, const char *key, uint64_t most, uint64_t *value, struct error *err)
 {
-        const char *text = machine_annotation(config, key);
+        const char *text = annotation(config, key);
         if (text && (parse_u64(text, value) < 0 || !*value || *value > most))
                 return error_set(err, -EINVAL,
                                  "config.json: annotation %s is \"%s\"; it must be a number from 1 to %llu", key, text,
@@ -112,8 +117,8 @@ static int take_file(const char *file, struct machine_settings *settings, struct
 
 static int find_kernel(const struct config *config, struct machine_settings *settings, struct error *err)
 {
-        const char *root = machine_annotation(config, MACHINE_ANNOTATION_ROOT),
-                   *wanted = machine_annotation(config, MACHINE_ANNOTATION_KERNEL);
+        const char *root = machine_file_annotation(config->annotations, MACHINE_ANNOTATION_ROOT),
+                   *wanted = machine_file_annotation(config->annotations, MACHINE_ANNOTATION_KERNEL);
         if (wanted && wanted[0] == '/')
                 return take_file(wanted, settings, err);
         _cleanup_free_ char *init = program_find("onggi-init"), *inner = program_find("onggi-runtime");
@@ -142,7 +147,7 @@ void machine_settings_release(struct machine_settings *settings)
 /* A comma would begin another setting of onggi-vmm's. */
 static int read_path(const struct config *config, const char *key, const char **path, struct error *err)
 {
-        *path = machine_annotation(config, key);
+        *path = machine_file_annotation(config->annotations, key);
         if (*path && ((*path)[0] != '/' || strchr(*path, ',')))
                 return error_set(err, -EINVAL,
                                  "config.json: annotation %s is \"%s\"; it must be an absolute path without "
@@ -154,7 +159,7 @@ static int read_path(const struct config *config, const char *key, const char **
 int machine_settings_read(const struct config *config, bool files, struct machine_settings *settings, struct error *err)
 {
         *settings = (struct machine_settings){ 0 };
-        const char *engine = machine_annotation(config, MACHINE_ANNOTATION_ENGINE);
+        const char *engine = annotation(config, MACHINE_ANNOTATION_ENGINE);
         if (engine && strcmp(engine, "kvm") && strcmp(engine, "soft") && strcmp(engine, "auto"))
                 return error_set(err, -EINVAL,
                                  "config.json: annotation " MACHINE_ANNOTATION_ENGINE

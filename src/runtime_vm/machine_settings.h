@@ -45,5 +45,11 @@ void machine_settings_release(struct machine_settings *settings);
 /* What onggi-vmm itself, and the kernel for it, may take beyond a guest's memory: what a limit of memory grows by. */
 uint64_t machine_overhead(uint64_t memory);
 
-/* The annotation, or NULL. */
-const char *machine_annotation(const struct config *config, const char *key);
+/*
+ * Annotations that name files of the host count only where this variable is set in the environment: onggi sets it. Engines copy
+ * annotations that an image brought into the bundle, and an image must not choose which file of the host its machine gets.
+ */
+#define MACHINE_FILES_VARIABLE "ONGGI_MACHINE_FILES"
+
+/* The annotation that names a file, or NULL: there is none, or it does not count. */
+const char *machine_file_annotation(const json_t *annotations, const char *key);

@@ -34,7 +34,7 @@ echo "memory $(grep MemTotal /proc/meminfo | tr -dc 0-9) processors $(nproc)"; e
 
 # A network namespace as an engine makes one, with its other end here.
 HOST = r"""
-IP=/usr/sbin/ip; R="timeout 120 onggi-runtime-vm"
+export ONGGI_MACHINE_FILES=1; IP=/usr/sbin/ip; R="timeout 120 onggi-runtime-vm"
 mkdir -p /b/rootfs/bin /b/rootfs/proc /b/rootfs/dev /b/volume
 cp /bin/busybox /b/rootfs/bin/
 for i in sh cat id ip nc ping ps sleep stty tty usleep hostname grep; do ln -s busybox /b/rootfs/bin/$i; done

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -81,9 +82,26 @@ static void test_what_is_no_machine_is_refused_in_one_line(void **state)
         assert_refused("", "\"org.onggi.vm.cpus\":\"65\"", "a number from 1 to 64");
         assert_refused("", "\"org.onggi.vm.cpus\":\"0\"", "a number from 1 to 64");
         assert_refused("", "\"org.onggi.vm.engine\":\"steam\"", "\"steam\"");
+        setenv(MACHINE_FILES_VARIABLE, "1", 1);
         assert_refused("", "\"org.onggi.vm.image\":\"relative\"", "an absolute path without a comma");
         assert_refused("", "\"org.onggi.vm.image\":\"/a,ro=no\"", "an absolute path without a comma");
         assert_refused("", "\"org.onggi.vm.disk\":\"/disk\"", "needs org.onggi.vm.image");
+        unsetenv(MACHINE_FILES_VARIABLE);
+}
+
+static void test_an_image_cannot_choose_files_of_the_host_by_its_annotations(void **state)
+{
+        (void)state;
+        struct machine_settings settings;
+        struct error err = { 0 };
+        struct config *config = bundle("", "\"org.onggi.vm.image\":\"/a\",\"org.onggi.vm.disk\":\"/dev/sda\","
+                                           "\"org.onggi.vm.reason\":\"/etc/passwd\"");
+        assert_int_equal(machine_settings_read(config, false, &settings, &err), 0);
+        assert_null(settings.image);
+        assert_null(settings.disk);
+        assert_null(settings.reason);
+        machine_settings_release(&settings);
+        config_free(config);
 }
 
 static void test_the_host_keeps_something_for_the_machines_process(void **state)
@@ -100,6 +118,7 @@ int main(void)
                 cmocka_unit_test(test_a_machine_is_as_large_as_the_limits_of_its_bundle),
                 cmocka_unit_test(test_annotations_say_it_better_than_limits),
                 cmocka_unit_test(test_what_is_no_machine_is_refused_in_one_line),
+                cmocka_unit_test(test_an_image_cannot_choose_files_of_the_host_by_its_annotations),
                 cmocka_unit_test(test_the_host_keeps_something_for_the_machines_process),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
