@@ -141,15 +141,12 @@ static void decode(struct vcpu *vcpu, uint64_t linear, const unsigned char *code
 }
 
 /* From now on writes into the page are seen. Returns its version, which is even, though another CPU may spoil it at once. */
-static uint32_t watch(struct vcpu *vcpu, struct code_page *page)
+static uint32_t watch(struct code_page *page)
 {
         uint32_t version = atomic_load(&page->version);
-        while (version & 1) {
-                if (atomic_compare_exchange_weak(&page->version, &version, version + 1)) {
-                        atomic_fetch_add(&vcpu->engine->code_epoch, 1);
+        while (version & 1)
+                if (atomic_compare_exchange_weak(&page->version, &version, version + 1))
                         return version + 1;
-                }
-        }
         return version;
 }
 
@@ -179,7 +176,7 @@ const struct block *blocks_find(struct vcpu *vcpu)
         if (!code)
                 vcpu_cannot(vcpu, "code outside memory");
         struct code_page *page = engine_code_page(vcpu->engine, physical);
-        uint32_t version = watch(vcpu, page);
+        uint32_t version = watch(page);
         block->physical = physical;
         block->mode = vcpu->mode;
         block->page = page;

@@ -16,8 +16,6 @@ struct code_page {
 struct engine {
         const struct guest_memory *memory;
         struct code_page *pages[GUEST_MEMORY_REGIONS_MAX]; /* one for each page of a region */
-        /* Changes when a page begins to hold decoded code: CPUs then forget which pages they may write unseen. */
-        _Atomic uint32_t code_epoch;
         unsigned cpus;
         handler handlers[OPERATION_COUNT];
 };

@@ -7,7 +7,6 @@
 #include "engine/soft/engine_private.h"
 #include "engine/soft/handlers.h"
 #include "engine/soft/interrupt.h"
-#include "engine/soft/memory.h"
 
 /* ---- Leaving an instruction ---- */
 
@@ -236,22 +235,12 @@ static void run_block(struct vcpu *vcpu)
         }
 }
 
-static void follow_code(struct vcpu *vcpu, uint32_t *epoch)
-{
-        uint32_t now = atomic_load_explicit(&vcpu->engine->code_epoch, memory_order_acquire);
-        if (now == *epoch)
-                return;
-        *epoch = now;
-        memory_flush(vcpu, true);
-}
-
 static bool run_some(struct vcpu *vcpu)
 {
         for (;;) {
                 /* An instruction that waited for a device comes to its end before anything else. */
                 if (!vcpu->accesses_done && !attend(vcpu))
                         return false;
-                follow_code(vcpu, &vcpu->code_epoch);
                 if (vcpu->accesses_done || vcpu->shadow || vcpu->flags & FLAG_TF)
                         run_single(vcpu);
                 else
@@ -286,7 +275,6 @@ enum unwind interpreter_try(struct vcpu *vcpu, struct engine_exit *exit)
         enum unwind why = (enum unwind)sigsetjmp(vcpu->unwind, 0);
         if (why != UNWIND_NONE)
                 return why;
-        follow_code(vcpu, &vcpu->code_epoch);
         run_single(vcpu);
         return UNWIND_NONE;
 }

@@ -20,7 +20,8 @@ enum {
         PTE_PS = 1 << 7,
         PTE_G = 1 << 8,
 };
-#define PTE_NX (1ULL << 63)
+#define PTE_NX          (1ULL << 63)
+#define BEYOND_PHYSICAL 0x000fff0000000000ULL /* from 40 bits on, as cpuid.c says */
 
 /* Error code of a page fault: APM vol. 2, section 8.4.2. */
 enum { FAULT_P = 1, FAULT_WRITE = 2, FAULT_USER = 4, FAULT_RESERVED = 8, FAULT_FETCH = 16 };
@@ -163,6 +164,7 @@ static uint64_t leaf_marks(const struct walk *walk)
 
 static void check_reserved(const struct walk *walk, uint64_t reserved)
 {
+        reserved |= BEYOND_PHYSICAL;
         if (!(walk->vcpu->efer & EFER_NXE))
                 reserved |= PTE_NX;
         if (walk->entry & reserved)
@@ -300,12 +302,6 @@ static void spoil_code(struct vcpu *vcpu, uint64_t physical)
                 atomic_fetch_or(&page->version, 1);
 }
 
-static bool holds_code(struct vcpu *vcpu, uint64_t physical)
-{
-        struct code_page *page = engine_code_page(vcpu->engine, physical);
-        return page && !(atomic_load_explicit(&page->version, memory_order_acquire) & 1);
-}
-
 /* Finds the page of an access; entry->host is NULL where the machine must be asked. */
 static struct tlb_entry find_page(struct vcpu *vcpu, uint64_t linear, enum access access, enum rights rights)
 {
@@ -317,7 +313,7 @@ static struct tlb_entry find_page(struct vcpu *vcpu, uint64_t linear, enum acces
         uint64_t physical = walk.physical & PAGE_MASK;
         struct tlb_entry found = { linear & PAGE_MASK, NULL, physical };
         found.host = guest_memory_span(vcpu->engine->memory, gpa(physical), PAGE_SIZE, access == ACCESS_WRITE);
-        if (!found.host || (access == ACCESS_WRITE && holds_code(vcpu, physical)))
+        if (!found.host)
                 return found;
         *slot = found;
         if (walk.large) {
@@ -448,10 +444,14 @@ static void write_part(struct vcpu *vcpu, uint64_t linear, unsigned size, uint64
         spoil_code(vcpu, page.physical);
 }
 
+static uint64_t wrap(const struct vcpu *vcpu, uint64_t linear)
+{
+        return vcpu->mode == DECODE_64 ? linear : linear & UINT32_MAX;
+}
+
 static uint64_t next_page(const struct vcpu *vcpu, uint64_t linear)
 {
-        uint64_t next = (linear & PAGE_MASK) + PAGE_SIZE;
-        return vcpu->mode == DECODE_64 ? next : next & UINT32_MAX;
+        return wrap(vcpu, (linear & PAGE_MASK) + PAGE_SIZE);
 }
 
 static uint64_t read_by(struct vcpu *vcpu, uint64_t linear, unsigned size, enum rights rights)
@@ -517,7 +517,7 @@ void memory_read_bytes(struct vcpu *vcpu, uint64_t linear, void *data, unsigned 
         unsigned char *to = data;
         for (unsigned done = 0; done < size; done += 8) {
                 unsigned part = size - done < 8 ? size - done : 8;
-                uint64_t value = memory_read(vcpu, linear + done, part);
+                uint64_t value = memory_read(vcpu, wrap(vcpu, linear + done), part);
                 memcpy(to + done, &value, part);
         }
 }
@@ -532,6 +532,6 @@ void memory_write_bytes(struct vcpu *vcpu, uint64_t linear, const void *data, un
                 unsigned part = size - done < 8 ? size - done : 8;
                 uint64_t value = 0;
                 memcpy(&value, from + done, part);
-                memory_write(vcpu, linear + done, part, value);
+                memory_write(vcpu, wrap(vcpu, linear + done), part, value);
         }
 }

@@ -89,6 +89,8 @@ static uint64_t modify_memory(struct vcpu *vcpu, const struct instruction *in, b
                         continue;
                 if (!host)
                         memory_write(vcpu, linear, size, value & size_mask(size));
+                if (!host && locked)
+                        atomic_thread_fence(memory_order_seq_cst);
                 vcpu->flags = flags;
                 return old;
         }

@@ -225,6 +225,7 @@ static void read_time(struct vcpu *vcpu, const struct instruction *in)
 static void identify(struct vcpu *vcpu, const struct instruction *in)
 {
         (void)in;
+        atomic_thread_fence(memory_order_seq_cst); /* it serializes: APM vol. 2, section 7.6.4 */
         struct cpuid found = cpuid_read(vcpu, (uint32_t)vcpu->registers[CPU_RAX], (uint32_t)vcpu->registers[CPU_RCX]);
         register_write(vcpu, CPU_RAX, 4, found.eax);
         register_write(vcpu, CPU_RBX, 4, found.ebx);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "engine/soft/thunk.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,8 +128,21 @@ int thunk_run(struct thunk *thunk, const struct instruction *in, struct thunk_fr
         return 0;
 }
 
+/* What cpuid.c offers and is run as it stands, here and in arithmetic.c. Leaf 1 and 80000001, ECX: APM vol. 3, appendix E. */
+static bool host_suffices(void)
+{
+        const unsigned wanted = 1 << 0 | 1 << 9 | 1 << 19 | 1 << 20 | 1 << 23; /* sse3 ssse3 sse4.1 sse4.2 popcnt */
+        const unsigned wanted_extended = 1 << 5;                               /* abm */
+        unsigned eax, ebx, ecx, edx;
+        if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & wanted) != wanted)
+                return false;
+        return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && ecx & wanted_extended;
+}
+
 int thunk_open(struct thunk **result, struct error *err)
 {
+        if (!host_suffices())
+                return error_set(err, -ENOTSUP, "this host's processor lacks SSE4.2, POPCNT or LZCNT");
         struct thunk *thunk = calloc(1, sizeof(*thunk));
         _cleanup_close_ int fd = memfd_create("onggi-code", MFD_CLOEXEC);
         if (!thunk)

@@ -121,7 +121,6 @@ struct vcpu {
         bool wants_window, priority_lowered;
         atomic_bool kicked;
         uint64_t instructions; /* executed so far */
-        uint32_t code_epoch;   /* of the engine, as of the last look */
 
         struct {
                 bool has_code;
