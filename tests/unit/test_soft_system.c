@@ -213,6 +213,22 @@ static void test_instructions_that_are_not_offered_are_undefined(void **state)
         run_into(world, EXCEPTION_UD, -1);
 }
 
+static void test_the_x87_environment_is_as_wide_as_the_mode_says(void **state)
+{
+        struct world *world = *state;
+        struct vcpu *vcpu = world->vcpu;
+        CODE_AT(world, CODE, "\x66\xd9\x37\xf4"); /* fnstenv (%bx) with 28 bytes; hlt: 16-bit code */
+        vcpu->segments[CPU_CS] = (struct cpu_segment){ CODE, 0xffff, 0x38, 0x9b };
+        vcpu->rip = 0;
+        vcpu_find_mode(vcpu);
+        vcpu->registers[CPU_RBX] = 0xf000;
+        memset(world->memory + 0xf000, 0xee, 64);
+        assert_int_equal(run(world), ENGINE_EXIT_HALT);
+        assert_memory_equal(world->memory + 0xf000, vcpu->floating_point, 2);
+        assert_int_equal(*at(world, 0xf008) & 0xffff, 0xffff); /* all registers are empty */
+        assert_int_equal(world->memory[0xf000 + 28], 0xee);
+}
+
 /* ---- Levels ---- */
 
 static void test_a_breakpoint_returns_to_the_program(void **state)
@@ -440,6 +456,7 @@ int main(void)
                 TEST(test_a_fault_whose_handler_is_missing_is_a_double_one),
                 TEST(test_a_handler_without_a_stack_does_not_keep_the_cpu),
                 TEST(test_instructions_that_are_not_offered_are_undefined),
+                TEST(test_the_x87_environment_is_as_wide_as_the_mode_says),
                 TEST(test_a_breakpoint_returns_to_the_program),
                 TEST(test_a_system_call_goes_in_and_out),
                 TEST(test_a_return_to_no_address_faults_in_the_program),

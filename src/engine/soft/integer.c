@@ -383,7 +383,7 @@ static void enter(struct vcpu *vcpu, const struct instruction *in)
         stack_push(vcpu, size, frame_base);
         uint64_t frame = vcpu->registers[CPU_RSP];
         for (unsigned i = 1; i < level; i++) {
-                uint64_t from = (frame_base - (uint64_t)i * size) & size_mask(in->address_size);
+                uint64_t from = (frame_base - (uint64_t)i * size) & stack_mask(vcpu);
                 stack_push(vcpu, size, memory_read(vcpu, memory_linear(vcpu, CPU_SS, from, size, ACCESS_READ), size));
         }
         if (level)
@@ -397,9 +397,7 @@ static void enter(struct vcpu *vcpu, const struct instruction *in)
 static void leave(struct vcpu *vcpu, const struct instruction *in)
 {
         uint64_t pointer = vcpu->registers[CPU_RSP], frame = vcpu->registers[CPU_RBP];
-        uint64_t mask = vcpu->mode == DECODE_64                                  ? UINT64_MAX
-                        : vcpu->segments[CPU_SS].attributes & SEGMENT_DEFAULT_32 ? UINT32_MAX
-                                                                                 : UINT16_MAX;
+        uint64_t mask = stack_mask(vcpu);
         uint64_t value = memory_read(vcpu, memory_linear(vcpu, CPU_SS, frame & mask, in->operand_size, ACCESS_READ),
                                      in->operand_size);
         vcpu->registers[CPU_RSP] = (pointer & ~mask) | (frame & mask);

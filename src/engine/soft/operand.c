@@ -115,6 +115,11 @@ static unsigned stack_width(const struct vcpu *vcpu)
         return vcpu->segments[CPU_SS].attributes & SEGMENT_DEFAULT_32 ? 4 : 2;
 }
 
+uint64_t stack_mask(const struct vcpu *vcpu)
+{
+        return size_mask(stack_width(vcpu));
+}
+
 void stack_push(struct vcpu *vcpu, unsigned size, uint64_t value)
 {
         uint64_t to = (vcpu->registers[CPU_RSP] - size) & size_mask(stack_width(vcpu));

@@ -25,6 +25,8 @@ uint64_t register_read(const struct vcpu *vcpu, unsigned index, unsigned size);
 void register_write(struct vcpu *vcpu, unsigned index, unsigned size, uint64_t value);
 
 /* The stack: pointer and accesses are as wide as SS says. */
+/* The bits of rSP and rBP that count. */
+uint64_t stack_mask(const struct vcpu *vcpu);
 void stack_push(struct vcpu *vcpu, unsigned size, uint64_t value);
 /* The value at the top plus `offset` bytes; the pointer stays. */
 uint64_t stack_peek(struct vcpu *vcpu, unsigned size, uint64_t offset);
