@@ -446,6 +446,23 @@ static void test_a_state_with_bits_that_no_mxcsr_has_is_refused(void **state)
         assert_true(soft_engine.set_state(world->vcpu, &cpu, NULL) < 0);
 }
 
+static void test_time_stamp_counters_that_are_set_one_after_the_other_are_in_step(void **state)
+{
+        struct world *world = *state;
+        static struct cpu_state cpus[2];
+        struct vcpu *second;
+        assert_int_equal(soft_engine.vcpu_open(world->engine, 1, &second, NULL), 0);
+        soft_engine.get_state(world->vcpu, &cpus[0], NULL);
+        soft_engine.get_state(second, &cpus[1], NULL);
+        assert_int_equal(soft_engine.set_state(world->vcpu, &cpus[0], NULL), 0);
+        assert_int_equal(soft_engine.set_state(second, &cpus[1], NULL), 0);
+        assert_int_equal(world->vcpu->tsc_offset, second->tsc_offset);
+        *cpu_state_msr(&cpus[1], MSR_TSC) += 1ULL << 40;
+        assert_int_equal(soft_engine.set_state(second, &cpus[1], NULL), 0);
+        assert_int_not_equal(world->vcpu->tsc_offset, second->tsc_offset);
+        soft_engine.vcpu_close(second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -472,6 +489,7 @@ int main(void)
                 TEST(test_devices_are_asked_in_sizes_that_a_bus_has),
                 TEST(test_an_interrupt_waits_for_the_instruction_after_sti_and_wakes_a_halted_cpu),
                 TEST(test_an_nmi_wakes_a_halted_cpu_and_masks_the_next),
+                TEST(test_time_stamp_counters_that_are_set_one_after_the_other_are_in_step),
                 TEST(test_a_state_with_bits_that_no_mxcsr_has_is_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct engine {
         const struct guest_memory *memory;
         struct code_page *pages[GUEST_MEMORY_REGIONS_MAX]; /* one for each page of a region */
         unsigned cpus;
+        _Atomic uint64_t tsc_offset; /* of CPU 0, when its state was last set */
         handler handlers[OPERATION_COUNT];
 };
 

@@ -149,6 +149,19 @@ static bool has_valid_mxcsr(const struct cpu_state *state)
         return !(mxcsr >> 16);
 }
 
+/* Counters that were read one after the other are meant to be one; further apart than some second, they are the guest's wish. */
+static void keep_time_in_step(struct vcpu *vcpu)
+{
+        const uint64_t second = 1ULL << 32; /* of ticks, or nearly */
+        if (!vcpu->number) {
+                atomic_store(&vcpu->engine->tsc_offset, vcpu->tsc_offset);
+                return;
+        }
+        uint64_t first = atomic_load(&vcpu->engine->tsc_offset);
+        if (vcpu->tsc_offset - first + second < 2 * second)
+                vcpu->tsc_offset = first;
+}
+
 static int soft_set_state(struct vcpu *vcpu, const struct cpu_state *state, struct error *err)
 {
         if (!has_valid_mxcsr(state))
@@ -176,6 +189,7 @@ static int soft_set_state(struct vcpu *vcpu, const struct cpu_state *state, stru
                 if (!msr_write(vcpu, state->msrs[i].index, state->msrs[i].value))
                         return error_set(err, -EINVAL, "the software CPU has no MSR %x, or it cannot be %llx",
                                          state->msrs[i].index, (unsigned long long)state->msrs[i].value);
+        keep_time_in_step(vcpu);
         vcpu->shadow = state->events.interrupt_shadow;
         vcpu->nmi_pending = state->events.nmi_pending;
         vcpu->nmi_masked = state->events.nmi_masked;
