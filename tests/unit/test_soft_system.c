@@ -213,6 +213,15 @@ static void test_instructions_that_are_not_offered_are_undefined(void **state)
         run_into(world, EXCEPTION_UD, -1);
 }
 
+static void test_mmx_meets_the_exception_that_x87_left_behind(void **state)
+{
+        struct world *world = *state;
+        static const uint8_t divided_by_zero[] = { 0x7b, 0x03, 0x84, 0x80 }; /* control: ZE is unmasked; status */
+        CODE_AT(world, CODE, "\x0f\xfc\xc1");                                /* paddb %mm1,%mm0 */
+        memcpy(world->vcpu->floating_point, divided_by_zero, sizeof(divided_by_zero));
+        run_into(world, EXCEPTION_MF, -1);
+}
+
 static void test_the_x87_environment_is_as_wide_as_the_mode_says(void **state)
 {
         struct world *world = *state;
@@ -473,6 +482,7 @@ int main(void)
                 TEST(test_a_fault_whose_handler_is_missing_is_a_double_one),
                 TEST(test_a_handler_without_a_stack_does_not_keep_the_cpu),
                 TEST(test_instructions_that_are_not_offered_are_undefined),
+                TEST(test_mmx_meets_the_exception_that_x87_left_behind),
                 TEST(test_the_x87_environment_is_as_wide_as_the_mode_says),
                 TEST(test_a_breakpoint_returns_to_the_program),
                 TEST(test_a_system_call_goes_in_and_out),

@@ -51,6 +51,16 @@ static void require_vector(struct vcpu *vcpu, bool is_mmx)
                 vcpu_fault(vcpu, EXCEPTION_NM);
 }
 
+/* An unmasked exception of an earlier x87 instruction; the host must not meet it. */
+static void require_none_pending(struct vcpu *vcpu)
+{
+        uint16_t control, status;
+        memcpy(&control, vcpu->floating_point + FX_CONTROL, 2);
+        memcpy(&status, vcpu->floating_point + FX_STATUS, 2);
+        if (status & ~control & 0x3f)
+                vcpu_fault(vcpu, EXCEPTION_MF);
+}
+
 static bool is_mmx(const struct instruction *in)
 {
         return in->operands[0].kind == OPERAND_MMX || in->operands[1].kind == OPERAND_MMX;
@@ -233,6 +243,8 @@ static void run_vector(struct vcpu *vcpu, const struct instruction *in)
         if (!is_offered(in))
                 vcpu_fault(vcpu, EXCEPTION_UD);
         require_vector(vcpu, is_mmx(in));
+        if (is_mmx(in))
+                require_none_pending(vcpu);
         if (in->touches & TOUCHES_RDI)
                 store_masked(vcpu, in);
         else
@@ -249,6 +261,7 @@ static void empty_mmx(struct vcpu *vcpu, const struct instruction *in)
 {
         (void)in;
         require_vector(vcpu, true);
+        require_none_pending(vcpu);
         memset(vcpu->floating_point + FX_TAGS, 0, 2);
 }
 
@@ -257,11 +270,7 @@ static void wait(struct vcpu *vcpu, const struct instruction *in)
         (void)in;
         if ((vcpu->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
                 vcpu_fault(vcpu, EXCEPTION_NM);
-        uint16_t control, status;
-        memcpy(&control, vcpu->floating_point + FX_CONTROL, 2);
-        memcpy(&status, vcpu->floating_point + FX_STATUS, 2);
-        if (status & ~control & 0x3f)
-                vcpu_fault(vcpu, EXCEPTION_MF);
+        require_none_pending(vcpu);
 }
 
 /* ---- The state as a whole ---- */
