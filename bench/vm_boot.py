@@ -9,7 +9,6 @@ word on the command line: it has neither PCI nor, to boot from, much of ACPI. kv
 import os
 import re
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests/nested"))
 import guests  # noqa: E402
 import v2_machine  # noqa: E402
 
-LZ4 = bytes.fromhex("02214c18")  # of the older form that Linux uses, followed by the size
 APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
 WITHOUT_ACPI = f"{APPEND} acpi=off pci=off noapic"
 # The flavour that Debian builds for small machines, with the devices that it can do without left out.
@@ -47,17 +45,6 @@ timed() {
 """
 
 
-def elf_of(kernel):
-    """The kernel that a bzImage unpacks, as an ELF file: Linux Documentation/arch/x86/boot.rst, payload_offset."""
-    image = Path(kernel).read_bytes()
-    setup = (image[0x1f1] or 4) * 512 + 512
-    offset, length = (int.from_bytes(image[at:at + 4], "little") for at in (0x248, 0x24c))
-    payload = image[setup + offset:setup + offset + length]
-    if payload[:4] != LZ4:
-        sys.exit(f"bench: {kernel} is not packed with LZ4, which this table unpacks")
-    return subprocess.run(["lz4", "-d", "-c"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
-
-
 def commands(rounds):
     ours = "onggi-vmm --memory 256m --initrd /inner --statistics"
     once = "\n".join([
@@ -79,7 +66,7 @@ def run(folder, rounds):
     inner.entry("dev/console", 0o20600, device=(5, 1))
     inner.file("init", INIT.encode())
     inner.write(folder / "inner")
-    (folder / "vmlinux").write_bytes(elf_of(v2_machine.kernel()))
+    (folder / "vmlinux").write_bytes(guests.elf_of(v2_machine.kernel()))
     vmm = Path(os.environ["ONGGI_BUILD"]) / "src/hosted/onggi-vmm"
     files = {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel(), "/vmlinux": folder / "vmlinux", "/inner": folder / "inner",
              **guests.libraries(vmm), QEMU: QEMU, **guests.libraries(QEMU),

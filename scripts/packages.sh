@@ -9,7 +9,7 @@ build="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libseccomp-dev 
 demo="mmdebstrap curl ca-certificates iproute2 linux-image-cloud-amd64 erofs-utils e2fsprogs"
 test="$demo libcmocka-dev libzydis-dev python3-pytest python3-pytest-xdist skopeo uidmap passt iproute2 nftables strace procps
       podman catatonit containernetworking-plugins containerd docker.io iptables crun runc jq zstd
-      qemu-system-x86 linux-image-cloud-amd64 acpica-tools qemu-utils erofs-utils e2fsprogs cpio
+      qemu-system-x86 linux-image-cloud-amd64 acpica-tools qemu-utils erofs-utils e2fsprogs cpio lz4
       seabios ovmf grub-rescue-pc ipxe u-boot-qemu memtest86+"
 bench="$demo crun runc podman time util-linux nftables iproute2 lz4 qemu-utils qemu-system-x86 linux-image-cloud-amd64"
 lint="clang-format clang-tidy jq shellcheck"

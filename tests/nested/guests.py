@@ -12,7 +12,8 @@ import subprocess
 
 import v2_machine
 
-APPEND = "console=ttyS0 quiet reboot=k panic=-1 no_timer_check tsc=reliable mitigations=off"
+APPEND = f"console=ttyS0 quiet reboot=k panic=-1 no_timer_check tsc=reliable mitigations=off {v2_machine.WITHOUT_CHECKS}"
+LZ4 = bytes.fromhex("02214c18")  # of the older form that Linux uses, followed by the size
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /mnt /tmp
@@ -61,6 +62,17 @@ def libraries(program):
     return {path: os.path.realpath(path) for path in re.findall(r"(/\S+) \(0x", text)}
 
 
+def elf_of(kernel):
+    """The kernel that a bzImage unpacks, as an ELF file: Linux Documentation/arch/x86/boot.rst, payload_offset."""
+    with open(kernel, "rb") as file:
+        image = file.read()
+    setup = (image[0x1f1] or 4) * 512 + 512
+    offset, length = (int.from_bytes(image[at:at + 4], "little") for at in (0x248, 0x24c))
+    payload = image[setup + offset:setup + offset + length]
+    assert payload[:4] == LZ4, f"{kernel} is not packed with LZ4, which is what is unpacked here"
+    return subprocess.run(["lz4", "-d", "-c"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
+
+
 class Bench:
     def __init__(self, folder, vmm):
         self.folder, self.files, self.commands = folder, {"/bin/onggi-vmm": vmm, "/kernel": v2_machine.kernel(),
@@ -75,8 +87,8 @@ class Bench:
         self.files[name] = path
 
     def guest(self, name, script, modules=(), options=(), append="", before="", after="", seconds=90,
-              reset=False, files=None):
-        """`before` and `after` are shell lines of the emulated machine around onggi-vmm; they may use its other guests' files.
+              reset=False, files=None, packed=False):
+        """The kernel is an ELF file, or a bzImage, which takes many seconds longer, where it is to be `packed`. `before` and `after` are shell lines of the emulated machine around onggi-vmm; they may use its other guests' files.
         The guest switches itself off at its end, or resets the machine."""
         archive, paths = v2_machine.Initramfs(), module_paths(*modules)
         archive.tree("bin/busybox", v2_machine.BUSYBOX)
@@ -91,7 +103,9 @@ class Bench:
         archive.file("init", INIT.replace("{END}", "reboot" if reset else "poweroff").encode())
         archive.write(self.folder / f"{name}.initramfs")
         self.files[f"/guests/{name}"] = self.folder / f"{name}.initramfs"
-        words = ["timeout", "-k", "5", str(seconds), "onggi-vmm", "--kernel", "/kernel", "--initrd", f"/guests/{name}", "--statistics",
+        if not packed and "/vmlinux" not in self.files:
+            self.file("/vmlinux", elf_of(v2_machine.kernel()))
+        words = ["timeout", "-k", "5", str(seconds), "onggi-vmm", "--kernel", "/kernel" if packed else "/vmlinux", "--initrd", f"/guests/{name}", "--statistics",
                  "--append", f"{APPEND} {append}", *options]
         self.commands += [f"echo 'guest {name}:'", before, shlex.join(words) + " </dev/null",
                           f"echo 'onggi-vmm of {name} ended with '$?", after]

@@ -118,7 +118,7 @@ def nested(tmp_path_factory):
     subprocess.run(["mkfs.ext4", "-q", "-d", folder / "tree", folder / "ext4"], check=True)
     bench.files.update({"/erofs": folder / "erofs", "/ext4": folder / "ext4"})
 
-    bench.guest("plain", "echo userspace of $(uname -r)", append="acpi=off pci=off noapic", reset=True)
+    bench.guest("plain", "echo userspace of $(uname -r)", append="acpi=off pci=off noapic", reset=True, packed=True)
     bench.guest("disks", DISKS_SCRIPT, modules=("virtio_pci", "virtio_blk", "erofs"),
                 options=["--disk", "/erofs,ro", "--disk", "/ext4,serial=onggi-1", "--cpus", "2"],
                 before="before=$(du -k /ext4 | cut -f1)",
