@@ -59,8 +59,22 @@ def pytest_sessionfinish(session):
         session.config.private_cgroups.leave()
 
 
+# Modules whose tests look at what one emulated machine printed, which is to boot once: all of them go to one worker. Two such machines
+# keep two processors busy, so there are two such groups, and they begin first.
+EMULATED = ("cgroup_v2", "guest", "isolation_vm", "other_systems", "runtime_vm", "vmm", "vmm_share", "vmm_storage", "vmm_whole")
+
+
+def emulated(item):
+    name = item.module.__name__.rpartition(".")[2].removeprefix("test_")
+    return EMULATED.index(name) if name in EMULATED else None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: emulated(item) is None)
     for item in items:
+        if emulated(item) is not None:
+            item.add_marker(pytest.mark.xdist_group(f"emulated-{emulated(item) % 2}"))
         if not RAN_AS_ROOT and (item.get_closest_marker("root") or
                                 {"runtime", "onggi", "private_host", "ordinary_user", "root_only"} & set(item.fixturenames)):
             item.add_marker(pytest.mark.skip(reason="needs root (network, mounts and control groups of a private host)"))
