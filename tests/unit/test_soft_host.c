@@ -96,9 +96,17 @@ static void catch_signals(void)
                 sigaction(ends[i], &action, NULL);
 }
 
+/* The instruction with INT3 behind it, and the data: either may be what the instruction writes. */
+static void put_memory(const struct world *world)
+{
+        memset((void *)CODE, 0xcc, CODE_SIZE);
+        memcpy((void *)CODE, world->code, world->in.length);
+        memcpy((void *)DATA, world->before.data, DATA_SIZE);
+}
+
 static void run_on_host(struct world *world)
 {
-        memcpy((void *)DATA, world->before.data, DATA_SIZE);
+        put_memory(world);
         running = world;
         if (!sigsetjmp(world->back, 0))
                 raise(SIGUSR1);
@@ -131,7 +139,7 @@ static void run_in_guest(struct world *world)
 {
         struct vcpu *vcpu = world->vcpu;
         struct engine_exit exit;
-        memcpy((void *)DATA, world->before.data, DATA_SIZE);
+        put_memory(world);
         memcpy(vcpu->registers, world->before.registers, sizeof(vcpu->registers));
         vcpu->rip = world->before.rip;
         vcpu->flags = world->before.flags;
@@ -411,8 +419,6 @@ static void test_random_instructions_do_here_what_they_do_on_the_host(void **sta
                         continue;
                 i++;
                 make_state(world);
-                memset((void *)CODE, 0xcc, 32);
-                memcpy((void *)CODE, world->code, world->in.length);
                 run_in_guest(world);
                 run_on_host(world);
                 compare(world);
