@@ -31,9 +31,13 @@ static const struct {
         { MSR_APIC_BASE, offsetof(struct vcpu, apic_base), false },
 };
 
+/* The time-stamp counter has one rate, whatever the processor's: APM vol. 2, section 3.2.10. */
+#define MSR_HWCR      0xc0010015
+#define HWCR_TSC_RATE (1U << 24)
+
 /*
- * Registers of AMD's processors that kernels look at without asking CPUID first: they read as 0 and writes have no effect. Machine
- * check, microcode, power and performance: there is nothing behind them.
+ * Registers of AMD's processors that kernels look at without asking CPUID first: they read as 0 (but for HWCR) and writes
+ * have no effect. Machine check, microcode, power and performance: there is nothing behind them.
  */
 static const struct {
         uint32_t first, last;
@@ -47,7 +51,7 @@ static const struct {
         { 0x400, 0x41f },           /* machine check banks */
         { 0xc0010000, 0xc0010007 }, /* performance counters */
         { 0xc0010010, 0xc0010010 }, /* SYSCFG */
-        { 0xc0010015, 0xc0010015 }, /* HWCR */
+        { MSR_HWCR, MSR_HWCR },
         { 0xc001001f, 0xc001001f }, /* NB_CFG */
         { 0xc0010055, 0xc0010055 }, /* interrupt pending message */
         { 0xc0010112, 0xc0010113 }, /* TSEG */
@@ -75,7 +79,10 @@ bool msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value)
                         return true;
                 }
         }
-        *value = index == MSR_EFER ? vcpu->efer : index == MSR_TSC ? tsc_read(vcpu) : 0;
+        *value = index == MSR_EFER   ? vcpu->efer
+                 : index == MSR_TSC  ? tsc_read(vcpu)
+                 : index == MSR_HWCR ? HWCR_TSC_RATE
+                                     : 0;
         return index == MSR_EFER || index == MSR_TSC || is_empty(index);
 }
 
