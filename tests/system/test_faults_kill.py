@@ -22,8 +22,8 @@ BASE = "onggi/base"
 # Not passed by the scenario. Some have tests of their own below …
 LOST = "instance.end.lost"
 ORDINARY = ("network.pasta.", "userns.")
-# … some in test_vm_verbs.py …
-MACHINES = "vm."
+# … those of virtual machines in test_vm_verbs.py, test_kernel.py, test_image_machine.py and test_instance_vessel.py …
+MACHINES = ("vm.", "kernel.", "image.erofs.", "image.sweep.erofs", "instance.start.disk.")
 # … and some elsewhere: {point: file}.
 ELSEWHERE = {"network.names.written": "test_network_lib_faults.py",  # takes dozens of instances
              "network.ports.handed-over": "test_network_lib_faults.py"}  # takes a publisher that loses its first network
@@ -44,7 +44,7 @@ def points_of_ordinary_users():
 
 
 def points_of_the_scenario():
-    return [point for point in points_of_all() if point != LOST and point not in ELSEWHERE and not point.startswith((*ORDINARY, MACHINES))]
+    return [point for point in points_of_all() if point != LOST and point not in ELSEWHERE and not point.startswith((*ORDINARY, *MACHINES))]
 
 
 def scenario(onggi, archive, folder, environment):
