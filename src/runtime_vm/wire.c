@@ -291,7 +291,7 @@ static int open_tap(size_t number, int *index, struct error *err)
         _cleanup_close_ int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return error_errno(err, "cannot open /dev/net/tun");
-        snprintf(request.ifr_name, sizeof(request.ifr_name), "onggi-vm%zu", number);
+        snprintf(request.ifr_name, sizeof(request.ifr_name), "onggi-vm%u", (unsigned)number % 1000);
         if (ioctl(fd, TUNSETIFF, &request) < 0)
                 return error_errno(err, "cannot make a tap device for the virtual machine");
         *index = (int)if_nametoindex(request.ifr_name);
