@@ -6,6 +6,8 @@
 
 #include "hosted/qcow2.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define ROOM (1U << 20)
 
 static uint8_t file[ROOM];

@@ -13,6 +13,9 @@
 #include "base/file.h"
 #include "hosted/shared_session_private.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define REQUEST_MAX 512
 #define ANSWER_MAX  1024
 #define REQUESTS    64
