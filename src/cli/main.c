@@ -14,7 +14,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "instance/instance.h"
-#include "runtime_vm/machine_settings.h"
+#include "runtime_vm/machine_annotations.h"
 
 static double milliseconds(void)
 {

@@ -10,6 +10,7 @@
 #include "compare/comparison.h"
 #include "instance/disk_usage.h"
 #include "instance/folder.h"
+#include "runtime_vm/machine_annotations.h"
 
 /* The contestant's instance that waits, found; its bundle's annotations as well where `annotations` is not NULL. */
 static int find_idle(const struct comparison *comparison, const struct contestant *contestant,
@@ -63,7 +64,7 @@ int measure_image(struct comparison *comparison, struct contestant *contestant, 
         int r = find_idle(comparison, contestant, &instance, &notes, err);
         if (r < 0)
                 return r;
-        const char *file = json_string_value(json_object_get(notes, VM_ANNOTATION_IMAGE));
+        const char *file = json_string_value(json_object_get(notes, MACHINE_ANNOTATION_IMAGE));
         _cleanup_list_ char **layers = NULL;
         uint64_t bytes = file ? file_usage(file) : 0;
         r = instance_layers(instance, &layers, err);
@@ -83,7 +84,7 @@ int measure_kernel_files(struct comparison *comparison, struct contestant *conte
         int r = find_idle(comparison, contestant, &instance, &notes, err);
         if (r < 0)
                 return r;
-        const char *kernel = json_string_value(json_object_get(notes, VM_ANNOTATION_KERNEL));
+        const char *kernel = json_string_value(json_object_get(notes, MACHINE_ANNOTATION_KERNEL));
         _cleanup_free_ char *folder = kernel ? text_format("%s/kernels/%s", instance->host->root, kernel) : NULL;
         _cleanup_free_ char *vmlinux = folder ? text_format("%s/vmlinux", folder) : NULL;
         _cleanup_free_ char *initramfs = folder ? text_format("%s/initramfs", folder) : NULL;

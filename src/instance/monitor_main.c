@@ -21,7 +21,7 @@
 #include "base/test_point.h"
 #include "base/text.h"
 #include "instance/monitor.h"
-#include "runtime_vm/machine_settings.h"
+#include "runtime_vm/machine_annotations.h"
 
 uint64_t monitor_clock(void)
 {

@@ -4,20 +4,8 @@
  * and nothing else asks which one it has.
  *
  * A vessel is an OCI runtime first of all: onggi-runtime for containers, onggi-runtime-vm for virtual machines. Both are
- * called alike and with the same bundle. A virtual machine's bundle says more in annotations (all values are strings):
- *
- *     org.onggi.vm.engine    what runs its instructions: "kvm" or "soft"
- *     org.onggi.vm.kernel    a release in the store of kernels; a file (an absolute path) brings its initramfs beside it
- *     org.onggi.vm.memory    bytes of guest memory
- *     org.onggi.vm.cpus      number of virtual CPUs; what of their time it may use is in linux.resources as for containers
- *     org.onggi.vm.image     a read-only EROFS file: the image's layers
- *     org.onggi.vm.disk      a file with ext4: what the instance writes, on top of the image; kept from start to start
- *     org.onggi.vm.reason    a path; whoever sees the machine end otherwise than by its program's exit writes the reason
- *                            there, one line for people: "the guest's kernel panicked: …". What stands before a colon
- *                            is shown in lists; "out of memory: …" counts as killed for lack of memory
- *     org.onggi.onggi-root   the folder of images, kernels and instances (`onggi --root`)
- *
- * Without `image` the bundle's root folder is the whole root file system, as engines other than onggi have it.
+ * called alike and with the same bundle. A virtual machine's bundle says more in annotations:
+ * runtime_vm/machine_annotations.h.
  */
 #pragma once
 
@@ -30,17 +18,7 @@
 struct start;
 struct engine_choice;
 
-#define VM_ANNOTATION         "org.onggi.vm."
-#define VM_ANNOTATION_ENGINE  VM_ANNOTATION "engine"
-#define VM_ANNOTATION_KERNEL  VM_ANNOTATION "kernel"
-#define VM_ANNOTATION_MEMORY  VM_ANNOTATION "memory"
-#define VM_ANNOTATION_CPUS    VM_ANNOTATION "cpus"
-#define VM_ANNOTATION_IMAGE   VM_ANNOTATION "image"
-#define VM_ANNOTATION_DISK    VM_ANNOTATION "disk"
-#define VM_ANNOTATION_REASON  VM_ANNOTATION "reason"
-#define ONGGI_ANNOTATION_ROOT "org.onggi.onggi-root"
-
-/* In the run folder: what VM_ANNOTATION_REASON leads to. */
+/* In the run folder: what MACHINE_ANNOTATION_REASON leads to. */
 #define VESSEL_REASON_FILE "reason"
 
 struct vessel {

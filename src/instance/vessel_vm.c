@@ -15,6 +15,7 @@
 #include "instance/start.h"
 #include "instance/vessel_private.h"
 #include "kernel/kernel.h"
+#include "runtime_vm/machine_annotations.h"
 
 /* ---- What it needs of the host ---- */
 
@@ -160,17 +161,17 @@ static int describe(const struct start *start, json_t *spec, struct error *err)
                 return error_memory(err);
         json_t *annotations = json_object();
         if (json_object_set_new(spec, "annotations", annotations) < 0 ||
-            annotate(annotations, VM_ANNOTATION_ENGINE, strdup(start->engine)) < 0 ||
-            annotate(annotations, VM_ANNOTATION_MEMORY, text_format("%llu", (unsigned long long)vm_memory(settings))) <
-                    0 ||
-            annotate(annotations, VM_ANNOTATION_CPUS, text_format("%u", vm_processors(settings))) < 0 ||
-            annotate(annotations, VM_ANNOTATION_REASON, text_format("%s/%s", start->run_path, VESSEL_REASON_FILE)) <
-                    0 ||
-            annotate(annotations, VM_ANNOTATION_IMAGE, strdup(start->image_file)) < 0 ||
-            annotate(annotations, VM_ANNOTATION_DISK,
+            annotate(annotations, MACHINE_ANNOTATION_ENGINE, strdup(start->engine)) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_MEMORY,
+                     text_format("%llu", (unsigned long long)vm_memory(settings))) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_CPUS, text_format("%u", vm_processors(settings))) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_REASON,
+                     text_format("%s/%s", start->run_path, VESSEL_REASON_FILE)) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_IMAGE, strdup(start->image_file)) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_DISK,
                      text_format("%s/instances/%s/" VM_DISK, start->host->root, start->instance->id)) < 0 ||
-            annotate(annotations, ONGGI_ANNOTATION_ROOT, strdup(start->host->root)) < 0 ||
-            annotate(annotations, VM_ANNOTATION_KERNEL, strdup(kernel->release)) < 0)
+            annotate(annotations, MACHINE_ANNOTATION_ROOT, strdup(start->host->root)) < 0 ||
+            annotate(annotations, MACHINE_ANNOTATION_KERNEL, strdup(kernel->release)) < 0)
                 return error_memory(err);
         return 0;
 }

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "instance/folder.h"
 #include "instance/vessel_private.h"
+#include "runtime_vm/machine_annotations.h"
 
 #define MIB            (1024 * 1024ULL)
 #define ANSWER_SECONDS 10
@@ -97,8 +98,8 @@ int vm_update(const struct instance *instance, const struct instance_settings *s
         _cleanup_json_ json_t *bundle = read;
         if (r < 0)
                 return r;
-        uint64_t memory = present(bundle, VM_ANNOTATION_MEMORY);
-        r = check(instance, settings, memory, present(bundle, VM_ANNOTATION_CPUS), err);
+        uint64_t memory = present(bundle, MACHINE_ANNOTATION_MEMORY);
+        r = check(instance, settings, memory, present(bundle, MACHINE_ANNOTATION_CPUS), err);
         if (!r && changes->memory)
                 r = set_balloon(instance, memory - vm_memory(settings), err);
         /* The group's limit stays that of the whole machine: a guest that is slow to give must not be killed for it. */

@@ -14,16 +14,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "container/config.h"
-
-#define MACHINE_ANNOTATION_ENGINE "org.onggi.vm.engine" /* "kvm" or "soft" */
-#define MACHINE_ANNOTATION_KERNEL                                                                                      \
-        "org.onggi.vm.kernel" /* a file, or a version of the kernel cache; missing: the newest */
-#define MACHINE_ANNOTATION_MEMORY "org.onggi.vm.memory" /* bytes */
-#define MACHINE_ANNOTATION_CPUS   "org.onggi.vm.cpus"
-#define MACHINE_ANNOTATION_IMAGE  "org.onggi.vm.image"  /* an EROFS file */
-#define MACHINE_ANNOTATION_DISK   "org.onggi.vm.disk"   /* an ext4 file, on top of the image */
-#define MACHINE_ANNOTATION_REASON "org.onggi.vm.reason" /* a file that gets the reason of an end without an exit code */
-#define MACHINE_ANNOTATION_ROOT   "org.onggi.onggi-root" /* the folder of the kernel cache */
+#include "runtime_vm/machine_annotations.h"
 
 #define MACHINE_MEMORY_DEFAULT (256ULL << 20)
 #define MACHINE_MEMORY_LEAST   (64ULL << 20)
@@ -44,12 +35,6 @@ void machine_settings_release(struct machine_settings *settings);
 
 /* What onggi-vmm itself, and the kernel for it, may take beyond a guest's memory: what a limit of memory grows by. */
 uint64_t machine_overhead(uint64_t memory);
-
-/*
- * Annotations that name files of the host count only where this variable is set in the environment: onggi sets it. Engines copy
- * annotations that an image brought into the bundle, and an image must not choose which file of the host its machine gets.
- */
-#define MACHINE_FILES_VARIABLE "ONGGI_MACHINE_FILES"
 
 /* The annotation that names a file, or NULL: there is none, or it does not count. */
 const char *machine_file_annotation(const json_t *annotations, const char *key);
