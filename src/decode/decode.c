@@ -490,11 +490,9 @@ static bool fits(const struct decoding *decoding, const struct opcode *row)
 static bool take_integer(struct decoding *decoding, const struct opcode *row)
 {
         struct instruction *in = decoding->instruction;
-        bool wide = decoding->mode == DECODE_64;
+        bool widens = row->flags & ROW_BRANCH || (row->flags & ROW_WIDE && in->operand_size == 4);
         in->operation = row->operation;
-        if (wide && row->flags & ROW_BRANCH)
-                in->operand_size = 8;
-        else if (wide && row->flags & ROW_WIDE && in->operand_size == 4)
+        if (decoding->mode == DECODE_64 && widens)
                 in->operand_size = 8;
         if (row->flags & ROW_MODRM)
                 take_modrm(decoding);

@@ -57,7 +57,7 @@ static int fail(const struct call *call, struct error *err)
 /* Runs it and waits. */
 static int run(const struct call *call, const char *const *words, const int standard[3], struct error *err)
 {
-        const char *argv[ARGUMENTS_MAX] = { RUNTIME_PROGRAM, "--root", GUEST_RUN "/runtime", "--log", call->log,
+        const char *argv[ARGUMENTS_MAX] = { RUNTIME_PROGRAM, "--root", (GUEST_RUN "/runtime"), "--log", call->log,
                                             "--log-format",  "json" };
         size_t count = 7;
         pid_t pid;

@@ -165,10 +165,10 @@ static void ready(void *owner, uint32_t events)
         pthread_mutex_lock(&tap->vmm->lock);
         if (tap->passt && (events & EPOLLOUT) && passt_flush(tap->passt))
                 virtio_network_send(&tap->network, index);
-        if (tap->passt && (events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLIN) && !passt_has_frame(tap->passt))
+        /* A tap's interface that is gone is so for good; passt may have left frames. */
+        bool has_more = tap->passt && (events & EPOLLIN || passt_has_frame(tap->passt));
+        if (events & (EPOLLERR | EPOLLHUP) && !has_more)
                 pull_cable(tap, pair);
-        else if (!tap->passt && (events & (EPOLLERR | EPOLLHUP)))
-                pull_cable(tap, pair); /* the interface is gone, for good */
         else
                 virtio_network_receive(&tap->network, index);
         update(tap, pair);

@@ -46,7 +46,7 @@ static struct fixture *start(bool uefi)
                 f->rom[i] = (uint8_t)(i >> 8);
         memset(f->variables, 0xff, VARIABLES);
         if (uefi)
-                memcpy(f->rom + 40, "_FVH", 4);
+                memcpy(f->rom + 40, (const uint8_t[]){ 0x5f, 0x46, 0x56, 0x48 }, 4); /* _FVH */
         const struct firmware_settings settings = { .rom = f->rom,
                                                     .rom_length = ROM,
                                                     .variables = f->variables,

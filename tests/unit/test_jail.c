@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "hosted/jail.h"
 #include "hosted/jail_folder.h"
 
@@ -134,7 +135,7 @@ static void test_a_folders_process_reaches_that_folder_and_nothing_else(void **s
         shared.read_only = true;
         int of_read_only = in_child(try_the_folder, &shared);
         close(fd);
-        strcpy(path, shared.path);
+        TEXT_COPY(path, shared.path);
         assert_int_equal(tree_remove(AT_FDCWD, path, NULL), 0);
         assert_int_equal(of_writable, 0);
         assert_int_equal(of_read_only, 0);
